@@ -7,6 +7,7 @@ policy, every value written is read back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -52,6 +53,30 @@ class Instance(Protocol):
         ------
         PluginError
             A value did not stick, or the channel count does not fit.
+        """
+        ...
+
+    def stream(
+        self,
+        blocks: Iterable[np.ndarray],
+        values: np.ndarray,
+        sample_rate: int,
+        *,
+        block_size: int | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Render audio that comes in pieces, in bounded memory; the pieces together equal one `render`.
+
+        Parameters
+        ----------
+        blocks : iterable of float32 [channels, samples]
+            Pieces of any length.
+        values : float64 [controls] or [blocks, controls]
+            As in `render`; rows count render blocks from the first sample of the first piece.
+
+        Yields
+        ------
+        float32 [channels, samples]
+            Pieces of any length whose lengths add up to the input's, latency compensated.
         """
         ...
 

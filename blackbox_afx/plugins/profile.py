@@ -147,7 +147,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def fingerprint(self) -> str:
         """Hash all that changes what a render sounds like or what positions mean, as 16 hex digits."""
-        parts = msgspec.to_builtins(self)
+        # A round trip turns whole numbers given for floats into floats, so that 100 and 100.0 hash alike.
+        parts = msgspec.to_builtins(msgspec.json.decode(msgspec.json.encode(self), type=Profile))
         for cosmetic in ("notes", "name", "load_ms", "cost_ms", "folder", "schema", "repeatability"):
             parts.pop(cosmetic)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
