@@ -23,6 +23,7 @@ $ afx list plugins --json
 """)
 def list_shelf(
     kind: Literal["plugins", "proxies", "train", "controllers", "methods"],
+    /,
     *,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
