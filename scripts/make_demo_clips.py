@@ -7,8 +7,8 @@ The recordings come from public corpora, all CC0-1.0:
 - `everythingisfree-mixsum`: "Everything is Free" by Software-Entwicklungskit, its stems summed at unity gain;
 - `sonicpi-loops`: the samples of Sonic Pi.
 
-`--source` names a folder that holds recordings of them, with a MANIFEST.csv that gives for each its path, corpus,
-split, licence, attribution and speaker or artist; these are carried over, never made up here.
+`--source` names a folder that holds recordings of them, with a MANIFEST.csv that gives for each its path,
+corpus, split, licence, attribution and speaker or artist; these are carried over, never made up here.
 
     python scripts/make_demo_clips.py --source AUDIO
 """

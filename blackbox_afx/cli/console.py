@@ -89,7 +89,9 @@ def _plain(obj: Any) -> Any:
         return str(obj)
     if hasattr(obj, "tolist"):
         return _plain(obj.tolist())
-    return _plain(msgspec.to_builtins(obj, str_keys=True))
+    if isinstance(obj, msgspec.Struct):
+        return _plain(msgspec.structs.asdict(obj))
+    return _plain(msgspec.to_builtins(obj))
 
 
 def one_line(text: object) -> str:
