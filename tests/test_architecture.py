@@ -1,4 +1,4 @@
-"""The map holds: imports point one way, light things stay light, the wheel holds what the repository holds."""
+"""The map holds: imports point one way, light things stay light, the wheel holds what git holds."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_plugin_side_never_loads_torch(tmp_path: Path) -> None:
         for path in modules()
         if room_of(path) in TORCH_FREE
     ]
-    code = f"import importlib\nfor name in {names!r}: importlib.import_module(name)\nprint('torch' in sys.modules)"
-    assert run_python(prelude() + code, tmp_path) == "False"
+    code = f"import importlib\nfor name in {names!r}: importlib.import_module(name)\n"
+    assert run_python(prelude() + code + "print('torch' in sys.modules)", tmp_path) == "False"
 
 
 def test_importing_the_package_is_light(tmp_path: Path) -> None:

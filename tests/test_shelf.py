@@ -158,7 +158,7 @@ def test_stranger_folders_beside_an_installed_package_are_not_ours(tmp_path: Pat
 
 
 def test_demo_clips_are_as_their_manifest_says(demo_audio: Path) -> None:
-    """All CC0, nobody in two splits, every file listed, long enough for two segments, at the promised rate."""
+    """All CC0, nobody in two splits, every file listed, two segments long, at the promised rate."""
     with open(demo_audio / "MANIFEST.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["license"] for row in rows} == {"CC0-1.0"}
