@@ -1,14 +1,15 @@
 """Multi-resolution STFT loss: how far magnitude spectra are apart, on a linear and on a logarithmic scale.
 
-Conventions: Hann window as long as the FFT, hop half of it, frames centred with reflection, power not below 1e-8,
-natural logarithm. These are auraloss's definitions, and its value is the same; this one differentiates the whole
-distance in one closed-form step and leaves the unused phase out, for speed.
+Conventions: Hann window as long as the FFT, hop half of it, frames centred with reflection, power not below
+1e-8, natural logarithm. These are auraloss's definitions, and its value is the same; this one differentiates
+the whole distance in one closed-form step and leaves the unused phase out, for speed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class _MagnitudeDistance(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, estimate: Tensor, target: Tensor) -> Tensor:
+    def forward(ctx: Any, estimate: Tensor, target: Tensor) -> Tensor:
         power = _power(estimate)
         above = power > POWER_FLOOR
         magnitude = power.clamp_(min=POWER_FLOOR).sqrt_()
@@ -59,9 +60,9 @@ class _MagnitudeDistance(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
         (slope,) = ctx.saved_tensors
-        return slope * grads[0][:, None, None], None
+        return slope * grad_outputs[0][:, None, None], None
 
 
 def _plain_distance(estimate: Tensor, target: Tensor) -> Tensor:
