@@ -1,0 +1,142 @@
+"""The controller file: safetensors weights with everything about them in the metadata; loading runs no code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from blackbox_afx.errors import ControllerError, OutputError
+from blackbox_afx.networks.style import make_style_network
+from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.profile import Profile
+
+METADATA_KEY = "blackbox_afx.controller"
+SCHEMA = 1
+
+
+class ControllerCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say what a controller is for and how it was made.
+
+    Parameters
+    ----------
+    profiles : tuple of Profile
+        The chain, with everything that positions mean.
+    network : dict
+        Arguments of `make_style_network` but for the number of controls.
+    sample_rate, segment : int
+        Hertz, and samples of one stretch that the controller listens to.
+    input_peak_dbfs : float
+        Level that inputs had in training, dBFS.
+    method, seed, minutes
+        How and for how long it was learned.
+    recipe, plan, scores, versions, data : dict
+        The recipe, the step plan, held-out scores, library versions, and what it heard.
+    """
+
+    schema: int = SCHEMA
+    profiles: tuple[Profile, ...]
+    network: dict[str, Any]
+    sample_rate: int
+    segment: int
+    input_peak_dbfs: float
+    method: str
+    seed: int
+    minutes: float
+    recipe: dict[str, Any] = {}
+    plan: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    data: dict[str, Any] = {}
+
+    @property
+    def spec(self) -> ChainSpec:
+        """The chain that the controller sets."""
+        return ChainSpec(profiles=self.profiles)
+
+
+def save_controller(path: str | os.PathLike[str], network: nn.Module, card: ControllerCard) -> None:
+    """Write a controller beside its place and rename it there.
+
+    Raises
+    ------
+    OutputError
+        When the place can't be written.
+    """
+    path = Path(path)
+    beside = path.with_name(path.name + ".part")
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    try:
+        save_file(tensors, beside, {METADATA_KEY: msgspec.json.encode(card).decode()})
+        os.replace(beside, path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path}: can't be written ({error}); choose a folder you may write to") from None
+
+
+def load_card(path: str | os.PathLike[str]) -> ControllerCard:
+    """Read only the card of a controller; needs no plugin.
+
+    Raises
+    ------
+    ControllerError
+        No such file, cut short, or not a controller.
+    """
+    return _read(Path(path), tensors=False)[0]
+
+
+def load_controller(path: str | os.PathLike[str]) -> tuple[nn.Module, ControllerCard]:
+    """Read a controller; needs no plugin.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    nn.Module
+        In evaluation mode, with `prepare(audio, sample_rate)` and `forward(source, reference)`.
+    ControllerCard
+
+    Raises
+    ------
+    ControllerError
+        No such file, cut short, foreign, or of a newer schema.
+    """
+    path = Path(path)
+    card, tensors = _read(path, tensors=True)
+    controls = sum(len(profile.active) for profile in card.profiles)
+    try:
+        network = make_style_network(controls=controls, **card.network)
+        network.load_state_dict(tensors)
+    except (RuntimeError, TypeError) as error:
+        raise ControllerError(f"{path}: the weights do not fit the network it names ({str(error)[:200]})") from None
+    return network.eval(), card
+
+
+def _read(path: Path, *, tensors: bool) -> tuple[ControllerCard, dict[str, Tensor]]:
+    expected = "expected the file that `afx learn` made"
+    if not path.exists():
+        raise ControllerError(f"{path}: no such file; {expected}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ControllerError(f"{path}: not a controller, or cut short ({reason}); {expected}") from None
+    if METADATA_KEY not in metadata:
+        raise ControllerError(f"{path}: a safetensors file, but not a controller of this project; {expected}")
+    try:
+        card = msgspec.json.decode(metadata[METADATA_KEY], type=ControllerCard)
+    except msgspec.DecodeError as error:
+        raise ControllerError(f"{path}: its card is not readable ({error}); learn the controller again") from None
+    if card.schema > SCHEMA:
+        raise ControllerError(
+            f"{path}: made by a newer version (schema {card.schema}, this one reads up to {SCHEMA}); upgrade blackbox-afx"
+        )
+    return card, weights

@@ -1,0 +1,154 @@
+"""A learned controller, ready for use: hear, predict, transfer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from blackbox_afx.errors import ControllerError, PluginError, UsageError
+from blackbox_afx.networks.controller_file import ControllerCard, load_controller
+from blackbox_afx.networks.style import StyleNetwork
+from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.transfer.listen import Heard, listen
+
+if TYPE_CHECKING:
+    from blackbox_afx.transfer.static import TransferResult
+
+PAIRS = 32
+"""Most (input stretch, reference stretch) pairs that one prediction averages."""
+
+
+class StyleController:
+    """Set a chain's controls so that one recording takes on the style of another.
+
+    Parameters
+    ----------
+    network : StyleNetwork
+    card : ControllerCard
+
+    Examples
+    --------
+    >>> controller = StyleController.load("voice.afx")  # doctest: +SKIP
+    >>> result = controller.transfer("take.wav", "podcast.wav", out="styled.wav")  # doctest: +SKIP
+    """
+
+    def __init__(self, network: StyleNetwork, card: ControllerCard) -> None:
+        self.network = network
+        self.card = card
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> StyleController:
+        """Read a controller file; the plugins need not be installed for that.
+
+        Raises
+        ------
+        ControllerError
+            No such file, cut short, foreign, or of a newer schema.
+        """
+        network, card = load_controller(path)
+        return cls(network, card)
+
+    @property
+    def spec(self) -> ChainSpec:
+        """The chain that it sets."""
+        return self.card.spec
+
+    def check_installed(self, *, allow_version: bool = False) -> list[str]:
+        """Check that the plugins it was learned on are the ones installed here.
+
+        Returns
+        -------
+        list of str
+            Warnings.
+
+        Raises
+        ------
+        ControllerError
+            A plugin is missing, another one, or of another version without `allow_version`.
+        """
+        from blackbox_afx.plugins.resolve import check_installed
+
+        warnings = []
+        for profile in self.card.profiles:
+            try:
+                warnings += check_installed(profile, allow_version=allow_version)
+            except PluginError as error:
+                raise ControllerError(f"this controller needs {profile.label}: {error}") from None
+        return warnings
+
+    def hear(self, path: str | os.PathLike[str]) -> Heard:
+        """Listen to a file as the controller does.
+
+        Raises
+        ------
+        AudioError
+            As `listen`.
+        """
+        return listen(Path(path), self.card.sample_rate, self.card.segment)
+
+    def trim_db(self, heard: Heard) -> float:
+        """Gain that brings an input to the level the controller was learned at, dB."""
+        return self.card.input_peak_dbfs - heard.peak_dbfs
+
+    def predict(self, source: Heard, references: Sequence[Heard], amount: float = 1.0) -> np.ndarray:
+        """Give positions for an input and one style, which several references may describe.
+
+        Parameters
+        ----------
+        source : Heard
+            Brought to the learned level (`trim_db`) before it is heard.
+        references : sequence of Heard
+            As they are.
+        amount : float, 0 to 1
+            0 leaves the plugins' defaults, 1 takes the whole prediction.
+
+        Returns
+        -------
+        float64 [controls]
+            Positions, stepped controls on their steps.
+        """
+        if not references:
+            raise UsageError("no reference was given; expected at least one recording in the wanted style")
+        if not 0 <= amount <= 1:
+            raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
+        gain = np.float32(10 ** (self.trim_db(source) / 20))
+        rate = self.card.sample_rate
+        sources = [self.network.prepare(clip * gain, rate) for clip in source.stretches]
+        styles = [self.network.prepare(clip, rate) for heard in references for clip in heard.stretches]
+        pairs = [(i, j) for i in range(len(sources)) for j in range(len(styles))]
+        if len(pairs) > PAIRS:
+            pairs = [pairs[k] for k in np.linspace(0, len(pairs) - 1, PAIRS).round().astype(int)]
+        shortest = min(len(part) for part in (*sources, *styles))
+        each = self.network.positions(
+            np.stack([sources[i][:shortest] for i, _ in pairs]),
+            np.stack([styles[j][:shortest] for _, j in pairs]),
+        )
+        # Averaged as logits: two sure votes near an end are not pulled to the middle by one unsure one.
+        clipped = np.clip(each, 1e-4, 1 - 1e-4)
+        logits = np.mean(np.log(clipped / (1 - clipped)), axis=0)
+        space = self.spec.space
+        positions = 1 / (1 + np.exp(-logits))
+        return space.snap(space.defaults + amount * (positions - space.defaults))
+
+    def transfer(
+        self,
+        source: str | os.PathLike[str],
+        references: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        out: str | os.PathLike[str],
+        amount: float = 1.0,
+        tail: bool = False,
+        force: bool = False,
+        allow_version: bool = False,
+    ) -> TransferResult:
+        """Transfer a recording; see `blackbox_afx.transfer.static.transfer`."""
+        from blackbox_afx.transfer.static import transfer
+
+        many = [references] if isinstance(references, str | os.PathLike) else list(references)
+        return transfer(
+            self, source, many, out=out, amount=amount, tail=tail, force=force, allow_version=allow_version
+        )
