@@ -111,4 +111,6 @@ def write_bytes(path: Path, content: bytes, *, force: bool = False) -> None:
         beside.write_bytes(content)
         os.replace(beside, path)
     except OSError as error:
-        raise OutputError(f"{path}: can't be written ({error.strerror}); choose a folder you may write to") from None
+        raise OutputError(
+            f"{path}: can't be written ({error.strerror}); choose a folder you may write to"
+        ) from None

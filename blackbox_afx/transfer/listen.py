@@ -72,7 +72,9 @@ def listen(path: str | Path, sample_rate: int, segment: int, stretches: int = ST
     starts = [min(k * frames, max(about.frames - frames, 0)) for k in range(len(levels))]
     power = np.asarray(levels)
     active = np.flatnonzero(power >= np.quantile(power, 0.9) * 10 ** (-ACTIVE_DB / 10))
-    chosen = active[np.unique(np.linspace(0, len(active) - 1, min(stretches, len(active))).round().astype(int))]
+    chosen = active[
+        np.unique(np.linspace(0, len(active) - 1, min(stretches, len(active))).round().astype(int))
+    ]
     heard = []
     for k in chosen:
         audio, _ = read_audio(path, start=starts[k], frames=frames, sample_rate=sample_rate)

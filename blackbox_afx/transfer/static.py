@@ -164,7 +164,9 @@ def transfer(
     return TransferResult(
         audio=out,
         controls_file=companion(out, ".controls.json"),
-        presets=tuple(path for path, plugin in zip(presets, plugins, strict=True) if path and plugin["preset"]),
+        presets=tuple(
+            path for path, plugin in zip(presets, plugins, strict=True) if path and plugin["preset"]
+        ),
         positions=positions,
         plugins=plugins,
         trim_db=trim_db,

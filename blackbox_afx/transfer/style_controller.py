@@ -114,7 +114,9 @@ class StyleController:
         if not references:
             raise UsageError("no reference was given; expected at least one recording in the wanted style")
         if not 0 <= amount <= 1:
-            raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
+            raise UsageError(
+                f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)"
+            )
         gain = np.float32(10 ** (self.trim_db(source) / 20))
         rate = self.card.sample_rate
         sources = [self.network.prepare(clip * gain, rate) for clip in source.stretches]
