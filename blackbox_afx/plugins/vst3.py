@@ -228,18 +228,14 @@ def single_class(classes: Sequence[Vst3Class], name: str | None = None) -> Vst3C
         raise PluginError("the bundle holds no audio plugin; give another path")
     if name is None:
         if len(classes) > 1:
-            raise PluginError(
-                f"the bundle holds {len(classes)} plugins and no name was given; name one of: {names}"
-            )
+            raise PluginError(f"the bundle holds {len(classes)} plugins and no name was given; name one of: {names}")
         return classes[0]
     found = [entry for entry in classes if name in (entry.name, entry.class_id)]
     if not found:
         raise PluginError(f"no plugin in the bundle is called {name!r}; name one of: {names}")
     if len(found) > 1:
         ids = ", ".join(entry.class_id for entry in found)
-        raise PluginError(
-            f"{len(found)} plugins in the bundle are called {name!r}; give a class id instead: {ids}"
-        )
+        raise PluginError(f"{len(found)} plugins in the bundle are called {name!r}; give a class id instead: {ids}")
     return found[0]
 
 
@@ -287,9 +283,7 @@ def _class_info(
     return None
 
 
-def _controller(
-    path: Path, name: str, factory: com.Interface, class_id: bytes, host: com.HostContext
-) -> com.Interface:
+def _controller(path: Path, name: str, factory: com.Interface, class_id: bytes, host: com.HostContext) -> com.Interface:
     """Start a plugin and give the half of it that knows the parameters."""
     component = factory.create(class_id, com.COMPONENT)
     if component is None or component.status(com.INITIALIZE, host.argument()) != com.OK:
@@ -301,9 +295,7 @@ def _controller(
     if component.status(com.CONTROLLER_CLASS_ID, com.pointer(controller_id)) == com.OK:
         controller = factory.create(bytes(controller_id), com.EDIT_CONTROLLER)
     if controller is None or controller.status(com.INITIALIZE, host.argument()) != com.OK:
-        raise PluginError(
-            f"{path}: {name} gives no edit controller, so its parameters can't be read; update it"
-        )
+        raise PluginError(f"{path}: {name} gives no edit controller, so its parameters can't be read; update it")
     # Some frameworks fill the controller's list only when it meets its component.
     ends = component.query(com.CONNECTION_POINT), controller.query(com.CONNECTION_POINT)
     if ends[0] is not None and ends[1] is not None:

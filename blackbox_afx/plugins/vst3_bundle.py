@@ -5,7 +5,7 @@ loaded here, so these functions are safe on plugins that crash.
 
 References
 ----------
-Steinberg, VST 3 Developer Portal, "Plug-in Format Structure" and "moduleinfo.json" (SDK 3.7.8).
+Steinberg, VST 3 Developer Portal, "Plug-in Format Structure".
 """
 
 from __future__ import annotations
@@ -102,8 +102,7 @@ def binary_path(path: Path, system: str | None = None, machine: str | None = Non
         if len(others) == 1 and others[0].is_file():
             return others[0]
     raise PluginError(
-        f"{path}: holds no {folders[0]} binary ({_found(contents)}); "
-        f"install the plugin's build for {system} {machine}"
+        f"{path}: holds no {folders[0]} binary ({_found(contents)}); install the plugin's build for {system} {machine}"
     )
 
 
@@ -174,7 +173,7 @@ def listed_classes(path: Path) -> tuple[ListedClass, ...]:
     It holds classes only, never parameters. The file is JSON5; of that, comments and trailing commas are
     understood.
     """
-    # The place was Contents/ before SDK 3.7.8.
+    # Contents/ itself was the place in older bundles.
     for place in ("Resources/moduleinfo.json", "moduleinfo.json"):
         file = Path(path) / "Contents" / place
         if file.is_file():

@@ -1,8 +1,8 @@
 """Speak VST3's COM dialect with ctypes: load a module, call its objects, be its host.
 
 Conventions: an interface is a pointer to a pointer to a table of functions; methods are called by their slot
-in that table. Slots 0 to 2 are always queryInterface, addRef and release. Call this only where a crash does no
-harm.
+in that table. Slots 0 to 2 are always queryInterface, addRef and release. Call this only where
+a crash does no harm.
 
 References
 ----------
@@ -276,9 +276,7 @@ def open_module(binary: Path, bundle: Path) -> Interface:
         ) from error
     get_factory = getattr(library, "GetPluginFactory", None)
     if get_factory is None:
-        raise PluginError(
-            f"{bundle}: a library without GetPluginFactory is not a VST3; give the path of a .vst3"
-        )
+        raise PluginError(f"{bundle}: a library without GetPluginFactory is not a VST3; give the path of a .vst3")
     _enter(library, bundle)
     get_factory.restype = ctypes.c_void_p
     get_factory.argtypes = []
@@ -311,9 +309,7 @@ def _enter(library: Any, bundle: Path) -> None:
     entry.restype = ctypes.c_bool
     entry.argtypes = types
     if not entry(*arguments):
-        raise PluginError(
-            f"{bundle}: {name} of the VST3 says no; the plugin may need a licence or other files"
-        )
+        raise PluginError(f"{bundle}: {name} of the VST3 says no; the plugin may need a licence or other files")
 
 
 def _mac_bundle(bundle: Path) -> int | None:

@@ -21,10 +21,7 @@ def test_an_id_comes_back_from_its_text(data, windows):
 
 def test_windows_order_swaps_the_first_three_fields():
     """A GUID in COM memory, and IEditController's id in the plain order of the other systems."""
-    assert (
-        com.guid_bytes("00112233-4455-6677-8899-AABBCCDDEEFF", True).hex()
-        == "33221100554477668899aabbccddeeff"
-    )
+    assert com.guid_bytes("00112233-4455-6677-8899-AABBCCDDEEFF", True).hex() == "33221100554477668899aabbccddeeff"
     assert com.guid_bytes(com.EDIT_CONTROLLER, False).hex() == "dcd7bbe37742448da874aacc979c759e"
 
 

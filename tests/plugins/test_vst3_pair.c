@@ -1,6 +1,6 @@
-/* Two audio plugins and one controller class. The controller knows its parameters only once it is connected to a
-   component, as in JUCE. Ids follow no order, one scale is logarithmic, one ends at minus infinity. What it prints
-   looks like a reader's answer and must not be taken for one. Only the oldest factory interface is there. */
+/* Two audio plugins and one controller class. The controller knows its parameters only once it and its component
+   are connected both ways. Ids follow no order, one scale is logarithmic, one ends at minus infinity. What it
+   prints looks like a reader's answer and must not be taken for one. Only the oldest factory interface is there. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,12 +35,13 @@ static int32_t answer(object_t *self, const void *id, void **out, const void *ma
 static int32_t ask_component(void *self, const void *id, void **out) { return answer(self, id, out, COMPONENT); }
 static int32_t ask_controller(void *self, const void *id, void **out) { return answer(self, id, out, CONTROLLER); }
 static int32_t ask_point(void *self, const void *id, void **out) { *out = same(id, POINT) ? self : 0; return *out ? 0 : -1; }
-static int32_t link_up(void **point, void *other) { ((object_t *)((char *)point - sizeof(void *)))->other = other; return 0; }
+static object_t *owner(void *point) { return (object_t *)((char *)point - sizeof(void *)); }
+static int32_t link_up(void **point, object_t *other) { owner(point)->other = other; return 0; }
 static int32_t initialise(void *self, void *host) { printf("{\"classes\": []}\n"); fflush(stdout); return host ? 0 : 2; }
 static int32_t controller_id(void *self, void *out) { memcpy(out, IDS[2], 16); return 0; }
 static int32_t busses(void *self, int32_t kind, int32_t way) { return 0; }
 
-static int32_t parameters(object_t *self) { return self->other ? 3 : 0; }
+static int32_t parameters(object_t *self) { return self->other && owner(self->other)->other ? 3 : 0; }
 static int32_t describe(object_t *self, int32_t index, info_t *p) {
     static const char *titles[] = {"Freq\xFCncy", "Level", "Mode"}, *units[] = {"Hz", "dB", ""};
     static const uint32_t ids[] = {4000000000u, 7, 1234567};
