@@ -62,9 +62,7 @@ def make_estimator(name: str, **options: Any) -> Estimator:
     fields = kind.__struct_fields__
     for option in options:
         if option not in fields:
-            raise UsageError(
-                f"estimator '{name}' has no option '{option}', expected one of: {', '.join(fields)}"
-            )
+            raise UsageError(f"estimator '{name}' has no option '{option}', expected one of: {', '.join(fields)}")
     try:
         return msgspec.convert(options, kind)
     except msgspec.ValidationError as error:

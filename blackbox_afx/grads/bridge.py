@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from blackbox_afx.errors import UsageError
 from blackbox_afx.grads.protocol import Estimator
 
 
+@runtime_checkable
 class BlackBox(Protocol):
     """What renders: a chain on the farm, a built-in effect, anything with these two methods."""
 
@@ -146,13 +147,9 @@ class BlackBoxEffect(torch.nn.Module):
                 f"audio has shape {tuple(audio.shape)} and values {tuple(values.shape)}, "
                 f"expected [batch, channels, samples] and [batch, {controls}]"
             )
-        low, high = (
-            (float(bound) for bound in torch.aminmax(values.detach())) if values.numel() else (0.0, 1.0)
-        )
+        low, high = (float(bound) for bound in torch.aminmax(values.detach())) if values.numel() else (0.0, 1.0)
         if not (low >= 0.0 and high <= 1.0):
-            raise UsageError(
-                f"values lie in {low:g}..{high:g}, expected positions from 0 to 1: use a sigmoid"
-            )
+            raise UsageError(f"values lie in {low:g}..{high:g}, expected positions from 0 to 1: use a sigmoid")
         if audio.requires_grad and torch.is_grad_enabled():
             warnings.warn(
                 "a black box passes no gradient on to its audio: make effects in series one chain",
@@ -194,9 +191,7 @@ class BlackBoxEffect(torch.nn.Module):
         wanted = np.flatnonzero(ok & heard)
         responses = np.where((ok & finite)[:, None], np.zeros(points.shape[:2]), np.nan)
         if points.shape[1] and len(wanted):
-            responses[wanted] = self.box.respond(
-                [audio[i] for i in wanted], points[wanted], cotangents[wanted]
-            )
+            responses[wanted] = self.box.respond([audio[i] for i in wanted], points[wanted], cotangents[wanted])
             self.calls += len(wanted) * points.shape[1]
         gradient, self.state = self.estimator.tell(points, responses, base, guide, state)
 

@@ -91,9 +91,7 @@ class Orthogonal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return least_squares(applied, change), state._replace(valid=valid_rows(kept))
 
 
-def draw_directions(
-    rng: np.random.Generator, batch: int, directions: int | None, controls: int
-) -> np.ndarray:
+def draw_directions(rng: np.random.Generator, batch: int, directions: int | None, controls: int) -> np.ndarray:
     """Draw orthogonal (or, with columns left out, nearly orthogonal) sign vectors for each example.
 
     Parameters
@@ -128,9 +126,7 @@ def draw_directions(
     return np.concatenate(blocks, axis=1)
 
 
-def _shuffled(
-    rng: np.random.Generator, matrix: np.ndarray, batch: int, rows: int, columns: int
-) -> np.ndarray:
+def _shuffled(rng: np.random.Generator, matrix: np.ndarray, batch: int, rows: int, columns: int) -> np.ndarray:
     """Take rows and columns of a matrix at random, without replacement, and flip the signs of columns."""
     index = np.broadcast_to(np.arange(len(matrix)), (batch, len(matrix)))
     row = rng.permuted(index, axis=1)[:, :rows]

@@ -11,7 +11,7 @@ are numpy only.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -46,6 +46,7 @@ class ProbeState(NamedTuple):
     valid: Mask | None = None  # after tell: rows where enough renders came back
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """A rule that chooses where to render and makes a gradient of what came back.
 

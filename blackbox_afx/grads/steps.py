@@ -62,9 +62,7 @@ def step_sizes(resolutions: Steps, repeatability: float = 0.0, base_step: float 
     if not repeatability >= 0.0:
         raise UsageError(f"repeatability is {repeatability:g}, expected 0 (exact) or more")
     if np.any(resolutions < 0.0):
-        raise UsageError(
-            f"a resolution is {np.nanmin(resolutions):g}, expected 0 (continuous) or more, or NaN"
-        )
+        raise UsageError(f"a resolution is {np.nanmin(resolutions):g}, expected 0 (continuous) or more, or NaN")
     quietest = MARGIN * repeatability
     if quietest > WIDEST:
         raise UsageError(

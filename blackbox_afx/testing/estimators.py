@@ -143,9 +143,7 @@ def _check_box_and_stillness(case: _Case) -> None:
         moved = points[:, :, still] != positions[:, None, still]
         _require(not moved.any(), case, "ask moved a control whose step is NaN")
         gradient, _ = case.tell(positions, points, case.respond(points), state)
-        _require(
-            np.all(gradient[:, still] == 0.0), case, "a control whose step is NaN has a gradient other than 0"
-        )
+        _require(np.all(gradient[:, still] == 0.0), case, "a control whose step is NaN has a gradient other than 0")
         _require(np.isfinite(gradient).all(), case, "the gradient is not finite where some steps are NaN")
 
 
@@ -172,14 +170,10 @@ def _check_failures(case: _Case) -> None:
     nothing = responses.copy()
     nothing[1] = np.nan
     gradient, after = case.tell(positions, points, nothing, case.ask(positions)[1])
-    _require(
-        np.all(gradient[1] == 0.0), case, "an example that lost every render has a gradient other than 0"
-    )
+    _require(np.all(gradient[1] == 0.0), case, "an example that lost every render has a gradient other than 0")
     valid = getattr(after, "valid", None)
     if valid is not None:
-        _require(
-            list(valid) == [True, False, True], case, f"valid is {valid}, expected only row 1 to be False"
-        )
+        _require(list(valid) == [True, False, True], case, f"valid is {valid}, expected only row 1 to be False")
 
 
 def _check_homogeneity(case: _Case) -> None:
@@ -215,15 +209,11 @@ def _check_linear(case: _Case, where: str, exact: bool, unbiased: bool, draws: i
     scale = np.abs(case.truth).max()
     if exact:
         worst = np.abs(estimates - case.truth).max()
-        _require(
-            worst < ROUNDING * scale, case, f"a linear function's gradient is off by {worst:.3g} ({where})"
-        )
+        _require(worst < ROUNDING * scale, case, f"a linear function's gradient is off by {worst:.3g} ({where})")
     mean, error = estimates.mean(axis=0), estimates.std(axis=0) / np.sqrt(draws)
     if unbiased:
         off = np.abs(mean - case.truth) - ROUNDING * scale
-        shown, expected, within = (
-            np.array2string(v, precision=3) for v in (mean, case.truth, SIGMAS * error)
-        )
+        shown, expected, within = (np.array2string(v, precision=3) for v in (mean, case.truth, SIGMAS * error))
         _require(
             np.all(off <= SIGMAS * error),
             case,
