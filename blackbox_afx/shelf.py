@@ -94,9 +94,7 @@ def find(kind: str, name: str | os.PathLike[str]) -> Path:
         return path / shape.opens
     if _looks_like_path(text):
         what = f"a folder without {shape.opens}" if path.is_dir() else "no such file or folder"
-        raise ShelfError(
-            f"{text}: {what}; expected a {shape.singular}, its folder, or a name from `afx list {kind}`"
-        )
+        raise ShelfError(f"{text}: {what}; expected a {shape.singular}, its folder, or a name from `afx list {kind}`")
     known = {item.name: item for item in items(kind)}
     if text not in known:
         raise ShelfError(f"no {shape.singular} is called '{text}'; {nearest(text, list(known))}")

@@ -90,9 +90,7 @@ def is_clip(row: dict[str, str], kind: str, corpus: str, name: str) -> bool:
 def main() -> None:
     """Write the clips and their manifest."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--source", type=Path, required=True, help="folder with the corpora and their MANIFEST.csv"
-    )
+    parser.add_argument("--source", type=Path, required=True, help="folder with the corpora and their MANIFEST.csv")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "demo" / "audio")
     options = parser.parse_args()
     with open(options.source / "MANIFEST.csv", newline="", encoding="utf-8") as file:

@@ -41,10 +41,7 @@ def missing() -> dict[str, str]:
             "apt-get install zam-plugins",
         ),
         "lv2": (
-            all(
-                _any(LV2, name)
-                for name in ("lsp-plugins.lv2", "calf.lv2", "fil4.lv2", "DragonflyHallReverb.lv2")
-            ),
+            all(_any(LV2, name) for name in ("lsp-plugins.lv2", "calf.lv2", "fil4.lv2", "DragonflyHallReverb.lv2")),
             "apt-get install lsp-plugins-lv2 calf-plugins x42-plugins dragonfly-reverb-lv2",
         ),
         "ardour": (

@@ -50,9 +50,7 @@ def test_lists_by_name_with_origin(own: Path) -> None:
 def test_path_comes_before_name(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "warm").mkdir()
-    assert shelf.find("plugins", "warm") == own / "plugins/warm/profile.toml", (
-        "a folder without a profile is no path"
-    )
+    assert shelf.find("plugins", "warm") == own / "plugins/warm/profile.toml", "a folder without a profile is no path"
     (tmp_path / "warm/profile.toml").write_text("")
     assert shelf.find("plugins", "warm") == Path("warm/profile.toml")
     assert shelf.find("plugins", tmp_path / "warm") == tmp_path / "warm/profile.toml"
@@ -69,9 +67,7 @@ def test_earlier_shelf_hides_later(own: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def test_unknown_name_is_told_what_is_close(own: Path) -> None:
-    with pytest.raises(
-        ShelfError, match=r"no plugin profile is called 'warn'; did you mean 'warm'\?"
-    ) as caught:
+    with pytest.raises(ShelfError, match=r"no plugin profile is called 'warn'; did you mean 'warm'\?") as caught:
         shelf.find("plugins", "warn")
     assert caught.value.exit_status == 2
     with pytest.raises(ShelfError, match=r"no recipe is called 'zzzz'; known: .*a, .*b"):
@@ -103,9 +99,7 @@ def test_entry_point_of_an_installed_distribution(tmp_path: Path, monkeypatch: p
     info = tmp_path / "vintage_shelf-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vintage-shelf\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[blackbox_afx.shelf]\nvintage = vintage_shelf\nbroken = no_such_module\n"
-    )
+    (info / "entry_points.txt").write_text("[blackbox_afx.shelf]\nvintage = vintage_shelf\nbroken = no_such_module\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.warns(UserWarning, match="the shelf 'broken'"):
         assert shelf.find("plugins", "vintage") == package / "plugins/vintage/profile.toml"
@@ -151,9 +145,7 @@ def test_stranger_folders_beside_an_installed_package_are_not_ours(tmp_path: Pat
     (site / "pyproject.toml").write_text('[project]\nname = "something-else"\n')
     code = "from blackbox_afx import shelf; print([item.name for item in shelf.items('plugins')])"
     code = f"import sys; sys.path.insert(0, {str(site)!r}); {code}"
-    shown = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "['ours']"
 
 

@@ -17,9 +17,7 @@ mine/zam_comp
 $ $EDITOR mine/zam_comp/profile.toml
 $ afx learn mine/zam_comp --audio recordings/ --out comp.safetensors
 """)
-def copy(
-    kind: str, name: str, destination: Path, *, force: Annotated[bool, Parameter(negative="")] = False
-) -> None:
+def copy(kind: str, name: str, destination: Path, *, force: Annotated[bool, Parameter(negative="")] = False) -> None:
     """Copy a shipped plugin, proxy, recipe or controller to change it.
 
     Parameters

@@ -76,9 +76,7 @@ def run(arguments: Sequence[str]) -> int:
     first = arguments[0] if arguments else "--help"
     if not first.startswith("-") and first not in [*COMMANDS, "version"]:
         # cyclopts would import every command, and torch with some of them, to word this.
-        raise UsageError(
-            f"no command is called '{first}'; {nearest(first, [*COMMANDS, 'version'])} (see `afx --help`)"
-        )
+        raise UsageError(f"no command is called '{first}'; {nearest(first, [*COMMANDS, 'version'])} (see `afx --help`)")
     if wants_help(app, arguments):
         print_help(app, arguments)
         return 0

@@ -115,12 +115,8 @@ def test_returned_number_is_the_exit_status() -> None:
 
 
 def test_interrupt() -> None:
-    code = (
-        START + with_command("print('up', flush=True); import time; time.sleep(30)") + "\ncli.main(['trial'])"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    code = START + with_command("print('up', flush=True); import time; time.sleep(30)") + "\ncli.main(['trial'])"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     time.sleep(0.2)
@@ -132,9 +128,7 @@ def test_interrupt() -> None:
 
 def test_reader_that_goes_away_is_no_error() -> None:
     code = START + with_command("[print('line') for _ in range(200000)]") + "\ncli.main(['trial'])"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
