@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar, cast, runtime_checkable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -21,6 +21,17 @@ PLAIN_SECONDS = 5.0
 """Seconds between two lines of progress where there is no terminal."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What progress is shown on: stderr, an open file, a StringIO."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
 
 
 def example(text: str) -> Callable[[Command], Command]:
@@ -117,7 +128,7 @@ def table(headers: list[str], rows: list[list[str]]) -> None:
 class Meter:
     """Progress of one long piece of work; made by `progress`."""
 
-    def __init__(self, title: str, total: float | None, stream: TextIO, every: float) -> None:
+    def __init__(self, title: str, total: float | None, stream: Stream, every: float) -> None:
         self.title = title
         self.total = total
         self.done = 0.0
@@ -171,7 +182,7 @@ class Meter:
 
 @contextmanager
 def progress(
-    title: str, total: float | None = None, stream: TextIO | None = None, every: float = PLAIN_SECONDS
+    title: str, total: float | None = None, stream: Stream | None = None, every: float = PLAIN_SECONDS
 ) -> Iterator[Meter]:
     """Show progress while the block runs.
 
@@ -209,7 +220,7 @@ def progress(
         TimeElapsedColumn(),
         TextColumn("{task.fields[text]}"),
     )
-    with Progress(*columns, console=Console(file=stream)) as bar:
+    with Progress(*columns, console=Console(file=cast(TextIO, stream))) as bar:
         meter._bar = bar
         meter._task = bar.add_task(title, total=total, text="")
         yield meter
