@@ -1,8 +1,8 @@
 """Mel spectral distance (MSD): how far two recordings' long-term mel spectra are apart.
 
 Conventions: FFT, window (periodic Hann) and hop of 65 536 samples, frames centred with reflection, power not
-below 1e-8, 128 mel bands from 0 Hz to Nyquist on Slaney's scale with unit area each, mean absolute difference of
-the linear and of the natural-logarithmic band magnitudes, added.
+below 1e-8, 128 mel bands from 0 Hz to Nyquist on Slaney's scale with unit area each, mean absolute difference
+of the linear and of the natural-logarithmic band magnitudes, added.
 These are the settings of the style-transfer paper's released code; its Table 1 used an older definition.
 """
 

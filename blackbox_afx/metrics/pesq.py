@@ -44,9 +44,7 @@ def pesq_score(target: np.ndarray, estimate: np.ndarray, sample_rate: float) -> 
     ITU-T P.862.2, 2007.
     """
     if not available():
-        raise UsageError(
-            "PESQ is not installed; expected the extra 'metrics'; pip install 'blackbox_afx[metrics]'"
-        )
+        raise UsageError("PESQ is not installed; expected the extra 'metrics'; pip install 'blackbox_afx[metrics]'")
     import pesq
 
     at_16k = [

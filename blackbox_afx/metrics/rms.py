@@ -25,7 +25,7 @@ def rms_error(target: np.ndarray, estimate: np.ndarray, sample_rate: float) -> f
 
     Notes
     -----
-    True decibels, 20 log10. The style-transfer paper's code used the natural logarithm, so its printed figures
+    True decibels, 20 log10. The style-transfer paper's code used the natural logarithm, so the figures it prints
     are 2.303 times larger.
     """
     first, second = rms_db(target), rms_db(estimate)
