@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import soxr
+from jaxtyping import Float32
 
 from blackbox_afx.errors import UsageError
 from blackbox_afx.types import Audio
+
+Resampled = Float32[np.ndarray, "channels resampled"]
+"""A recording with another number of samples than the one it was made from."""
 
 
 def _check_rates(*rates: float) -> None:
@@ -18,7 +22,7 @@ def _check_rates(*rates: float) -> None:
             raise UsageError(f"sample rate is {rate}; expected a positive number of Hz")
 
 
-def resample(audio: Audio, rate_in: float, rate_out: float) -> Audio:
+def resample(audio: Audio, rate_in: float, rate_out: float) -> Resampled:
     """Resample a recording.
 
     Parameters
@@ -69,7 +73,7 @@ class StreamingResampler:
         if rate_in != rate_out:
             self._stream = soxr.ResampleStream(rate_in, rate_out, channels, dtype="float32", quality="HQ")
 
-    def process(self, block: Audio, *, last: bool = False) -> Audio:
+    def process(self, block: Audio, *, last: bool = False) -> Resampled:
         """Take a block and return what is ready.
 
         Parameters
@@ -88,6 +92,6 @@ class StreamingResampler:
         out = self._stream.resample_chunk(np.ascontiguousarray(block.T, dtype=np.float32), last=last)
         return np.ascontiguousarray(out.T)
 
-    def finish(self) -> Audio:
+    def finish(self) -> Resampled:
         """Return the samples still owed; nothing may follow."""
         return self.process(np.zeros((self.channels, 0), dtype=np.float32), last=True)
