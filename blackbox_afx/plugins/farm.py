@@ -1,0 +1,384 @@
+"""Many renders on several processes, none of which can take the others down.
+
+Conventions: jobs go to joblib workers in *chunks* of about a tenth of a second or more. A worker journals each job's
+start and result, so that a crash or a hang costs the job it happened in and no other; that job is tried once more,
+alone, and what fails twice is quarantined by (plugins, values).
+
+Time-outs, recovery and recycling are promised on joblib's default backend (loky); others run without and say so.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+import joblib
+import msgspec
+
+from blackbox_afx.errors import FarmError
+from blackbox_afx.plugins import farm_loky, journal
+from blackbox_afx.plugins.farm_watch import Watch
+from blackbox_afx.plugins.farm_worker import Chunk, Report, Worker, run_chunk, start_worker
+from blackbox_afx.plugins.jobs import Failure, Job, Result
+from blackbox_afx.plugins.journal import Outcome
+
+CHUNK_S = 0.1
+"""Seconds a chunk holds at the least, where there are jobs enough: joblib takes 10 ms a call."""
+LONG_CHUNK_S = 1.0
+ROUND_S = 60.0
+"""Seconds a worker gets at a time; between rounds workers that have grown are replaced."""
+STALL_S = 60.0
+BARREN_LOSSES = 3
+"""Workers that may die in a row with no job to blame and none finished."""
+
+Progress = Callable[[int, int], None]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a farm did besides rendering.
+
+    Parameters
+    ----------
+    kind : str
+        ``crash``, ``hang``, ``resumed``, ``retry``, ``quarantine``, ``recycle`` or ``backend``.
+    text : str
+        One line.
+    at : float
+        Seconds on the monotonic clock.
+    """
+
+    kind: str
+    text: str
+    at: float
+
+
+class _Run:
+    """What one call of `Farm.run_iter` keeps in mind."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self.jobs = jobs
+        self.costs = [max(job.cost_s(), 1e-6) for job in jobs]
+        self.left = set(range(len(jobs)))
+        # Jobs under suspicion: which way they failed, and with what message and point.
+        self.suspects: dict[int, Outcome] = {}
+        self.barren = 0
+
+
+class Farm:
+    """Run jobs on worker processes; close it, or use it in a ``with`` statement.
+
+    Parameters
+    ----------
+    n_jobs : int, optional
+        Workers; as set with `joblib.parallel_config`, or one a core, by default. Plugins from outside get at least
+        two processes; 1 runs jobs with nothing but built-in effects in this process.
+    timeout_factor, timeout_extra_s : float
+        A job may take `timeout_factor` times its estimated cost and `timeout_extra_s` seconds, beside the loading.
+    memory_limit_mb : float
+        Megabytes by which a worker may grow before all are replaced, between rounds.
+    log : path, optional
+        Where native code's stderr goes; a file that is deleted with the farm by default.
+
+    Attributes
+    ----------
+    quarantined : dict of str to Failure
+        What failed twice, by `Job.key`; such jobs are not run again.
+    events : list of Event
+
+    Examples
+    --------
+    >>> with Farm(n_jobs=2) as farm:  # doctest: +SKIP
+    ...     results = farm.run(jobs)
+    """
+
+    def __init__(
+        self,
+        n_jobs: int | None = None,
+        *,
+        timeout_factor: float = 10.0,
+        timeout_extra_s: float = 5.0,
+        memory_limit_mb: float = 250.0,
+        log: str | os.PathLike[str] | None = None,
+    ) -> None:
+        backend, configured = farm_loky.active_backend()
+        wanted = n_jobs if n_jobs is not None else configured
+        self.n_jobs = joblib.cpu_count() if wanted is None else max(1, backend.effective_n_jobs(wanted))
+        self.timeout_factor = timeout_factor
+        self.timeout_extra_s = timeout_extra_s
+        self.memory_limit_mb = memory_limit_mb
+        self.quarantined: dict[str, Failure] = {}
+        self.events: list[Event] = []
+        self._folder = journal.make_folder()
+        self._log = os.path.abspath(log) if log is not None else os.path.join(self._folder, "native.log")
+        self._delete = weakref.finalize(self, shutil.rmtree, self._folder, True)
+        self._number = 0
+        # Measured over estimated seconds, for the size of chunks only.
+        self._pace = 1.0
+        self._first_rss: dict[int, int] = {}
+        self._recycle = False
+        self._lost_at: float | None = None
+        self._local: Worker | None = None
+        self._started = False
+
+    def __enter__(self) -> Farm:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers and delete the journals; closing twice does nothing."""
+        if self._local is not None:
+            self._local.close()
+            self._local = None
+        if self._started:
+            farm_loky.stop_workers()
+            self._started = False
+        self._delete()
+
+    def run(self, jobs: Iterable[Job], progress: Progress | None = None) -> list[Result]:
+        """Run jobs and give their results in order.
+
+        Parameters
+        ----------
+        jobs : iterable of Job
+        progress : callable, optional
+            Called with the numbers of jobs done and of all.
+
+        Returns
+        -------
+        list of Result
+            Each a value or a named failure.
+
+        Raises
+        ------
+        FarmError
+            Plugins from outside would run in this process, or workers can't be started.
+        """
+        jobs = list(jobs)
+        results: list[Result | None] = [None] * len(jobs)
+        for count, result in enumerate(self.run_iter(jobs), 1):
+            results[result.index] = result
+            if progress is not None:
+                progress(count, len(jobs))
+        return [result for result in results if result is not None]
+
+    def run_iter(self, jobs: Iterable[Job]) -> Iterator[Result]:
+        """Run jobs and yield their results as they come; see `run`."""
+        if not self._delete.alive:
+            raise FarmError("this farm is closed; make another")
+        run = _Run(list(jobs))
+        yield from self._turn_away(run)
+        external = any(job.spec is not None and not job.spec.trusted for job in run.jobs)
+        if self.n_jobs == 1 and not external:
+            yield from self._run_here(run)
+        elif run.left:
+            workers = max(2, self.n_jobs)
+            recovers = self._check_backend(workers, external)
+            yield from self._run_there(run, workers, recovers)
+
+    def _turn_away(self, run: _Run) -> Iterator[Result]:
+        """Fail what is quarantined."""
+        if not self.quarantined:
+            return
+        for index, job in enumerate(run.jobs):
+            known = self.quarantined.get(job.key())
+            if known is not None:
+                run.left.discard(index)
+                message = f"quarantined after it failed twice: {known.message}"
+                failure = msgspec.structs.replace(known, index=index, message=message)
+                yield Result(index=index, failure=failure)
+
+    def _run_here(self, run: _Run) -> Iterator[Result]:
+        self._local = self._local or Worker()
+        for index in sorted(run.left):
+            yield self._result(run, index, self._local.run(run.jobs[index]))
+
+    def _check_backend(self, workers: int, external: bool) -> bool:
+        """Refuse backends that would load outside plugins in this process; say where there is no recovery."""
+        backend, _ = farm_loky.active_backend()
+        name = type(backend).__name__
+        threads = getattr(backend, "uses_threads", False)
+        if external and (threads or backend.effective_n_jobs(workers) < 2):
+            raise FarmError(
+                f"joblib offers {name}, which would run plugins in this process; "
+                "use a backend with processes (loky is joblib's default) outside of other workers"
+            )
+        recovers = farm_loky.recovers(backend)
+        if not recovers and not any(event.kind == "backend" for event in self.events):
+            text = f"joblib backend {name}: no time-outs and no recovery from plugins that crash or hang"
+            self._event("backend", text)
+            warnings.warn(text, RuntimeWarning, stacklevel=4)
+        return recovers
+
+    def _run_there(self, run: _Run, workers: int, recovers: bool) -> Iterator[Result]:
+        while todo := sorted(run.left - run.suspects.keys()):
+            yield from self._round(run, self._share(run, todo, workers), workers, recovers)
+            self._recycle_grown()
+        # The rest is safe by now; each suspect gets the workers to itself, so that nothing else can be to blame.
+        for index in sorted(run.suspects):
+            first = run.suspects.pop(index)
+            self._event("retry", f"job {index} alone, after {first.message}")
+            while index in run.left and index not in run.suspects:
+                yield from self._round(run, [(index,)], workers, recovers)
+            if index in run.suspects:
+                yield self._result(run, index, run.suspects.pop(index))
+
+    def _share(self, run: _Run, todo: list[int], workers: int) -> list[tuple[int, ...]]:
+        """Cut the next round's jobs into chunks of about the same cost."""
+        costs, total, taken = [], 0.0, 0
+        for index in todo:
+            costs.append(run.costs[index] * self._pace)
+            total += costs[-1]
+            taken += 1
+            if total > ROUND_S * workers:
+                break
+        size = min(max(CHUNK_S, total / workers / 8), LONG_CHUNK_S)
+        count = workers * max(1, round(total / workers / size))
+        chunks: list[list[int]] = [[] for _ in range(count)]
+        passed = 0.0
+        for index, cost in zip(todo[:taken], costs, strict=True):
+            chunks[min(count - 1, int(count * (passed + cost / 2) / total))].append(index)
+            passed += cost
+        return [tuple(chunk) for chunk in chunks if chunk]
+
+    def _limit(self, run: _Run, index: int) -> float:
+        spec = run.jobs[index].spec
+        load = 0.0 if spec is None else spec.load_s
+        return self.timeout_factor * (run.costs[index] + load) + self.timeout_extra_s
+
+    def _round(self, run: _Run, shares: list[tuple[int, ...]], workers: int, recovers: bool) -> Iterator[Result]:
+        """Hand chunks to joblib once; what a dying worker leaves undone stays in `run.left` or `run.suspects`."""
+        watch = Watch(self._folder, lambda index: self._limit(run, index))
+        folder = self._folder if recovers else ""
+        chunks = []
+        for indices in shares:
+            self._number += 1
+            jobs = tuple(run.jobs[index] for index in indices)
+            chunks.append(Chunk(number=self._number, folder=folder, indices=indices, jobs=jobs))
+        options: dict[str, Any] = {}
+        if recovers:
+            slowest = max(sum(self._limit(run, index) for index in indices) for indices in shares)
+            options = {
+                "timeout": slowest + STALL_S,
+                "initializer": start_worker,
+                "initargs": (self._log, os.getpid()),
+            }
+        self._started = self._started or recovers
+        before = len(run.left)
+        reports: Any = None
+        try:
+            with farm_loky.one_thread_each():
+                # No backend is named: what joblib is configured for is what runs, dask included.
+                parallel = joblib.Parallel(
+                    n_jobs=workers, prefer="processes", batch_size=1, return_as="generator_unordered", **options
+                )
+                reports = parallel(self._tasks(chunks, watch))
+            if recovers:
+                watch.start()
+            for report in reports:
+                chunk = watch.active.pop(report.number)
+                yield from self._collect(run, chunk, report)
+                run.barren = 0
+        except (*farm_loky.WORKER_LOST, TimeoutError, multiprocessing.TimeoutError) as error:
+            if not recovers:
+                raise FarmError(
+                    f"a worker was lost ({type(error).__name__}); joblib's loky backend recovers"
+                ) from error
+            watch.stop()
+            self._lost_at = time.monotonic()
+            self._first_rss.clear()
+            yield from self._post_mortem(run, watch)
+            run.barren = run.barren + 1 if len(run.left) == before and not run.suspects else 0
+            if run.barren >= BARREN_LOSSES:
+                raise FarmError(
+                    f"workers died {run.barren} times in a row before they did anything; see {self._log}"
+                ) from error
+        finally:
+            watch.stop()
+            if reports is not None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    reports.close()
+
+    def _tasks(self, chunks: list[Chunk], watch: Watch) -> Iterator[Any]:
+        for chunk in chunks:
+            watch.active[chunk.number] = chunk
+            yield joblib.delayed(run_chunk)(chunk, self._log, os.getpid())
+
+    def _collect(self, run: _Run, chunk: Chunk, report: Report) -> Iterator[Result]:
+        """Read a finished chunk's results."""
+        if self._lost_at is not None:
+            self._event("resumed", f"{report.started - self._lost_at:.2f} s after the worker was lost")
+            self._lost_at = None
+        outcomes = dict(report.results or {})
+        if chunk.folder:
+            outcomes.update(journal.read_results(self._folder, chunk.number))
+            journal.drop(self._folder, chunk.number)
+        self._learn(run, chunk, report)
+        for index in chunk.indices:
+            if index in outcomes:
+                yield self._result(run, index, outcomes[index])
+
+    def _learn(self, run: _Run, chunk: Chunk, report: Report) -> None:
+        estimated = sum(run.costs[index] for index in chunk.indices)
+        if len(chunk.indices) > 1:
+            self._pace += 0.3 * (report.seconds / estimated - self._pace)
+        first = self._first_rss.setdefault(report.pid, report.rss)
+        if report.rss - first > self.memory_limit_mb * 1e6:
+            self._recycle = True
+
+    def _post_mortem(self, run: _Run, watch: Watch) -> Iterator[Result]:
+        """Keep what was journalled and find which job was running when a worker died."""
+        for number, chunk in sorted(watch.active.items()):
+            outcomes = journal.read_results(self._folder, number)
+            mark = journal.read_mark(self._folder, number)
+            journal.drop(self._folder, number)
+            for index, outcome in outcomes.items():
+                yield self._result(run, index, outcome)
+            if mark is None or mark.index not in run.left or mark.index not in chunk.indices:
+                continue
+            if mark.index in watch.hung:
+                text = f"no answer after {watch.hung[mark.index]:.1f} s, killed"
+                self._suspect(run, mark, "hang", text)
+            elif not watch.hung:
+                self._suspect(run, mark, "crash", "the worker process died")
+
+    def _suspect(self, run: _Run, mark: journal.Mark, kind: str, message: str) -> None:
+        run.suspects[mark.index] = Outcome(kind=kind, message=message, point=mark.point)
+        plugin, _ = run.jobs[mark.index].describe(mark.point)
+        self._event(kind, f"job {mark.index} ({plugin}): {message}")
+
+    def _result(self, run: _Run, index: int, outcome: Outcome) -> Result:
+        """Word an outcome; put what the plugin is to blame for into quarantine."""
+        run.left.discard(index)
+        if not outcome.kind:
+            return Result(index=index, value=outcome.value)
+        job = run.jobs[index]
+        plugin, values = job.describe(outcome.point)
+        kind: Any = "exception" if outcome.kind == "refused" else outcome.kind
+        failure = Failure(kind=kind, plugin=plugin, values=values, message=outcome.message, index=index)
+        # A function's own exception is tried once only; all else has failed twice when it comes here.
+        if outcome.kind in ("crash", "hang") or (outcome.kind != "refused" and job.spec is not None):
+            self.quarantined[job.key()] = failure
+            self._event("quarantine", f"{plugin}: {outcome.kind}, {outcome.message}")
+        return Result(index=index, failure=failure)
+
+    def _recycle_grown(self) -> None:
+        if self._recycle:
+            self._event("recycle", f"a worker grew by more than {self.memory_limit_mb:g} MB; all are replaced")
+            farm_loky.stop_workers()
+            self._first_rss.clear()
+            self._recycle = False
+
+    def _event(self, kind: str, text: str) -> None:
+        self.events.append(Event(kind=kind, text=text, at=time.monotonic()))
