@@ -118,6 +118,50 @@ def fade(audio: np.ndarray, sample_rate: float, seconds: float = FADE_SECONDS) -
     return out
 
 
+def corrupt_input(rng: np.random.Generator, audio: np.ndarray, sample_rate: float) -> np.ndarray:
+    """Process a signal as the input side of a pair.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+    audio : np.ndarray [samples] float32
+    sample_rate : float
+        Hz.
+
+    Returns
+    -------
+    np.ndarray [samples] float32
+        Coloured with probability 0.75, expanded with 0.1, faded at both ends; peak -12 dBFS before and after.
+    """
+    if rng.random() < 0.75:
+        audio = corrupt_frequency(rng, audio, sample_rate)
+    audio = _normalise(audio)
+    if rng.random() < 0.10:
+        audio = random_expander(rng, audio, sample_rate)
+    return _normalise(fade(audio, sample_rate))
+
+
+def corrupt_target(rng: np.random.Generator, audio: np.ndarray, sample_rate: float) -> np.ndarray:
+    """Process a signal as the target side of a pair.
+
+    Parameters
+    ----------
+    rng, audio, sample_rate
+        As for `corrupt_input`.
+
+    Returns
+    -------
+    np.ndarray [samples] float32
+        Coloured with probability 0.75, compressed with 0.75, faded at both ends; peak -12 dBFS before and after.
+    """
+    if rng.random() < 0.75:
+        audio = corrupt_frequency(rng, audio, sample_rate)
+    audio = _normalise(audio)
+    if rng.random() < 0.75:
+        audio = random_compressor(rng, audio, sample_rate)
+    return _normalise(fade(audio, sample_rate))
+
+
 def paper_pair(
     rng: np.random.Generator, half_a: np.ndarray, half_b: np.ndarray, sample_rate: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -151,18 +195,8 @@ def paper_pair(
     # The halves are processed as the one signal they were cut from, so that filters and envelopes have no seam.
     patch = _normalise(np.concatenate([half_a, half_b]).astype(np.float32, copy=False))
 
-    source = corrupt_frequency(rng, patch, sample_rate) if rng.random() < 0.75 else patch
-    source = _normalise(source)
-    if rng.random() < 0.10:
-        source = random_expander(rng, source, sample_rate)
-
-    target = corrupt_frequency(rng, patch, sample_rate) if rng.random() < 0.75 else patch
-    target = _normalise(target)
-    if rng.random() < 0.75:
-        target = random_compressor(rng, target, sample_rate)
-
-    source = _normalise(fade(source, sample_rate))
-    target = _normalise(fade(target, sample_rate))
+    source = corrupt_input(rng, patch, sample_rate)
+    target = corrupt_target(rng, patch, sample_rate)
     source_a, source_b = np.split(source, 2)
     target_a, target_b = np.split(target, 2)
     if rng.random() < 0.5:

@@ -109,6 +109,7 @@ def load_clips(
         total += pieces[index][2]
     clips: list[Clip] = []
     skipped: dict[Path, str] = {}
+    silent: set[Path] = set()
     for i, at, length in sorted(chosen):
         recording = recordings[i]
         if recording.path in skipped:
@@ -118,11 +119,15 @@ def load_clips(
         except AudioError as error:
             skipped[recording.path] = str(error)
             continue
-        # A silent stretch of a longer file is a rest, not a fault.
-        if peak_dbfs(audio) >= SILENT_BELOW_DBFS:
+        if peak_dbfs(audio) < SILENT_BELOW_DBFS:
+            silent.add(recording.path)
+        else:
             clips.append(Clip(audio=audio, speaker=recording.speaker, path=recording.path, start=at))
+    # A silent stretch of a file that is also heard is a rest, not a fault.
+    for path in sorted(silent - {clip.path for clip in clips}):
+        skipped.setdefault(path, f"{path} is silent; expected sound; record or choose it again")
     if not clips:
-        why = next(iter(skipped.values()), "all of them are silent")
+        why = next(iter(skipped.values()))
         raise AudioError(f"{collection.folder}: no recording of the split '{split}' can be used; {why}")
     left_out = tuple(Skipped(path=path, reason=reason) for path, reason in skipped.items())
     return ClipSet(clips=tuple(clips), sample_rate=sample_rate, skipped=left_out)
