@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from blackbox_afx.networks.residual import ResidualBlock, Standardise
+
 
 class PaperController(nn.Module):
     """Three linear layers with LeakyReLU and a sigmoid, as in the 2022 paper.
@@ -33,3 +35,38 @@ class PaperController(nn.Module):
     def forward(self, source: Tensor, reference: Tensor) -> Tensor:
         """Give positions [batch, controls] in (0, 1) for two embeddings [batch, dimension]."""
         return torch.sigmoid(self.layers(torch.cat([source, reference], dim=-1)))
+
+
+class ResidualController(nn.Module):
+    """A residual network on the input's embedding and on how the reference differs from it.
+
+    Parameters
+    ----------
+    dimension : int
+        Numbers in one embedding.
+    controls : int
+    width, blocks, dropout
+        Of the residual network.
+
+    Notes
+    -----
+    Fit for embeddings whose differences mean something, as decibels do; `fit` standardises both parts.
+    """
+
+    def __init__(
+        self, dimension: int, controls: int, width: int = 512, blocks: int = 2, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.source = Standardise(dimension)
+        self.difference = Standardise(dimension)
+        self.first = nn.Linear(2 * dimension, width)
+        self.blocks = nn.Sequential(*[ResidualBlock(width, dropout) for _ in range(blocks)])
+        self.norm = nn.LayerNorm(width)
+        self.last = nn.Linear(width, controls)
+        with torch.no_grad():
+            self.last.weight *= 0.3
+
+    def forward(self, source: Tensor, reference: Tensor) -> Tensor:
+        """Give positions [batch, controls] in (0, 1) for two embeddings [batch, dimension]."""
+        heard = torch.cat([self.source(source), self.difference(reference - source)], dim=-1)
+        return torch.sigmoid(self.last(self.norm(self.blocks(self.first(heard)))).float())

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from blackbox_afx.errors import RecipeError, nearest
+from blackbox_afx.features.statistics import DIMENSION, statistics
 from blackbox_afx.networks.efficientnet import EfficientNetB2
 
 
@@ -59,37 +60,21 @@ class PaperEncoder(nn.Module):
 
 
 class StatisticsEncoder(nn.Module):
-    """Statistics of spectra, levels and dynamics, standardised: milliseconds on a CPU.
+    """Statistics of spectra, levels and dynamics, in dB: milliseconds on a CPU and nothing to learn.
 
-    The numbers are `blackbox_afx.features.statistics`; `mean` and `deviation` are measured on the training pairs
-    (`fit`) and travel with the weights. There is nothing to learn here: the controller behind it learns.
+    The numbers are `blackbox_afx.features.statistics`; a controller standardises and learns behind it.
     """
 
-    def __init__(self, dimension: int | None = None) -> None:
-        super().__init__()
-        from blackbox_afx.features.statistics import DIMENSION
-
-        self.dimension = dimension or DIMENSION
-        self.mean: Tensor
-        self.deviation: Tensor
-        self.register_buffer("mean", torch.zeros(self.dimension))
-        self.register_buffer("deviation", torch.ones(self.dimension))
+    dimension = DIMENSION
 
     @staticmethod
     def prepare(audio: np.ndarray, sample_rate: int) -> np.ndarray:
         """Measure the statistics [dimension] of one recording."""
-        from blackbox_afx.features.statistics import statistics
-
         return statistics(audio, sample_rate)
 
-    def fit(self, features: np.ndarray) -> None:
-        """Measure mean and deviation over features [examples, dimension]."""
-        self.mean.copy_(torch.from_numpy(features.mean(0, dtype=np.float64)).float())
-        self.deviation.copy_(torch.from_numpy(features.std(0, dtype=np.float64) + 1e-3).float())
-
     def forward(self, features: Tensor) -> Tensor:
-        """Standardise features [batch, dimension]; outliers are clipped at 8 deviations."""
-        return ((features - self.mean) / self.deviation).clamp(-8, 8)
+        """Pass features [batch, dimension] on."""
+        return features
 
 
 ENCODERS: dict[str, Callable[..., Any]] = {"statistics": StatisticsEncoder, "efficientnet_b2": PaperEncoder}

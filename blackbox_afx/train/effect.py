@@ -31,7 +31,9 @@ class FarmEffect:
         self.examples = self.failed = 0
         self.last_failure = ""
 
-    def render(self, audio: Sequence[np.ndarray], positions: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    def render(
+        self, audio: Sequence[np.ndarray], positions: np.ndarray
+    ) -> tuple[list[np.ndarray], np.ndarray]:
         """Render one example a row.
 
         Parameters
@@ -81,7 +83,12 @@ class FarmEffect:
             return np.zeros(points.shape[:2])
         jobs = [
             ProbeJob(
-                spec=self.spec, audio=clip, points=rows, cotangent=cotangent, sample_rate=self.sample_rate
+                spec=self.spec,
+                audio=clip,
+                base=rows[0],
+                points=rows,
+                cotangent=cotangent,
+                sample_rate=self.sample_rate,
             )
             for clip, rows, cotangent in zip(audio, points, cotangents, strict=True)
         ]

@@ -1,0 +1,61 @@
+"""How different two recordings sound, from their statistics alone: a differentiable stand-in for the metrics.
+
+Conventions: inputs are `blackbox_afx.features.statistics` [batch, DIMENSION]; parts are mean absolute differences in
+dB (centroid: octaves), scaled so that each is about 1 between an unprocessed input and its target.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from blackbox_afx.features.bands import HIGHEST_HZ
+from blackbox_afx.features.statistics import BANDS, LAYOUT, QUANTILES, band_centres
+
+# What each part typically measures between input and target: by dividing, all parts count alike.
+TYPICAL = {"stft": 8.0, "mel": 8.0, "rms": 8.0, "loudness": 8.0, "centroid": 0.35, "linear": 1.0, "levels": 16.0}
+
+
+class SoundDistance(nn.Module):
+    """Weigh differences of statistics as the STFT, mel, centroid, RMS and loudness metrics would.
+
+    Linear-frequency weights stand for the STFT distance, mel weights for the mel distance; a part on linear amplitudes
+    follows the metrics' linear term, which loud targets dominate.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        centres = band_centres()
+        edges = np.concatenate(([0.0], (centres[1:] + centres[:-1]) / 2, [HIGHEST_HZ]))
+        hertz = np.diff(edges)
+        mel = np.diff(2595 * np.log10(1 + edges / 700))
+        self.hertz: Tensor
+        self.mel: Tensor
+        self.quantile: Tensor
+        self.register_buffer("hertz", torch.tensor(hertz / hertz.sum(), dtype=torch.float32))
+        self.register_buffer("mel", torch.tensor(mel / mel.sum(), dtype=torch.float32))
+        self.register_buffer("quantile", torch.tensor([0.1, 0.2, 0.3, 0.25, 0.15]))
+
+    def parts(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Give each part [batch], in dB or octaves, before scaling."""
+        gap = (estimate - target).abs()
+        frames = gap[:, LAYOUT["quantiles"]].reshape(len(gap), len(QUANTILES), BANDS)
+        power = LAYOUT["mean_power"]
+        _, rms, loudness, centroid = gap[:, LAYOUT["scalars"]].unbind(1)
+        amplitude = [10 ** (x[:, power].clamp(max=30.0) / 20) for x in (estimate, target)]
+        return {
+            "stft": 0.5 * (gap[:, LAYOUT["mean_db"]] @ self.hertz)
+            + 0.5 * torch.einsum("bqf,q,f->b", frames, self.quantile, self.hertz),
+            "mel": gap[:, power] @ self.mel,
+            "rms": rms,
+            "loudness": loudness,
+            "centroid": centroid,
+            "linear": (amplitude[0] - amplitude[1]).abs() @ self.mel,
+            "levels": gap[:, LAYOUT["levels"]].mean(1),
+        }
+
+    def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """Give one distance [batch]: the sum of the scaled parts."""
+        parts = self.parts(estimate, target)
+        return torch.stack([part / TYPICAL[name] for name, part in parts.items()]).sum(0)

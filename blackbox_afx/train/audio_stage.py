@@ -1,0 +1,133 @@
+"""The second stage: small steps on the audio loss, through the real plugins.
+
+The loss gradient at the audio is exact; the estimator probes the plugin for the rest. A regression term holds the
+controls that the loss can't hear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blackbox_afx.data.segments import ClipSampler
+from blackbox_afx.errors import FarmError
+from blackbox_afx.features.statistics import statistics
+from blackbox_afx.grads.bridge import BlackBoxEffect
+from blackbox_afx.losses.style import StyleLoss
+from blackbox_afx.networks.style import StyleNetwork
+from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.plugins.jobs import CallJob
+from blackbox_afx.train.clip_book import read_clip_book
+
+
+def make_audio_pair(
+    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hear: bool
+) -> dict[str, np.ndarray]:
+    """Make one training pair with its audio; runs in a render worker.
+
+    Returns
+    -------
+    dict
+        ``input`` and ``target`` float32 [segment] (both zero-padded), ``values`` float64 [controls]; ``source`` and
+        ``reference``: statistics where `hear`, else the audio itself.
+    """
+    rng = np.random.default_rng(seed)
+    clips = read_clip_book(book)
+    first, second = ClipSampler(rng, clips, segment, min(segment // 2, 32768)).draw()
+    values = spec.space.snap(rng.random(len(spec.space)))
+    chain, rate = worker.chain(spec), clips.sample_rate
+    target, reference = (
+        chain.render(np.ascontiguousarray(half)[None], values, rate)[0] for half in (first, second)
+    )
+    heard = [statistics(part, rate) if hear else _padded(part, segment) for part in (first, reference)]
+    return {
+        "input": _padded(first, segment),
+        "target": _padded(target, segment),
+        "values": values,
+        "source": heard[0],
+        "reference": heard[1],
+    }
+
+
+def _padded(audio: np.ndarray, samples: int) -> np.ndarray:
+    return np.pad(np.asarray(audio, np.float32)[:samples], (0, max(0, samples - len(audio))))
+
+
+class AudioLoss:
+    """The loss of one audio step; a callable for `run_stage`.
+
+    Parameters
+    ----------
+    network : StyleNetwork
+    effect : BlackBoxEffect
+        The real chain with its estimator.
+    farm : Farm
+        Makes the pairs.
+    spec : ChainSpec
+    book : str
+        Clip book of the training split.
+    batch, segment : int
+    hold : float
+        Weight of the regression term.
+    seed_of : callable
+        Step to seed.
+    """
+
+    def __init__(
+        self,
+        network: StyleNetwork,
+        effect: BlackBoxEffect,
+        farm: Farm,
+        spec: ChainSpec,
+        book: str,
+        *,
+        batch: int,
+        segment: int,
+        hold: float,
+        seed_of: Callable[[int], int],
+    ) -> None:
+        self.network, self.effect, self.farm, self.spec, self.book = network, effect, farm, spec, book
+        self.batch, self.segment, self.hold, self.seed_of = batch, segment, hold, seed_of
+        self.loss = StyleLoss()
+        self.hears_statistics = network.encoder.__class__.__name__ == "StatisticsEncoder"
+        self.weight = torch.as_tensor(spec.space.continuous, dtype=torch.float32)
+
+    def pairs(self, step: int) -> dict[str, Tensor]:
+        """Make a batch; a pair whose render failed is left out."""
+        rng = np.random.default_rng(self.seed_of(step))
+        seconds = self.segment / read_clip_book(self.book).sample_rate
+        cost = 2 * self.spec.cost_s(seconds) + 0.01
+        jobs = [
+            CallJob(
+                function=make_audio_pair,
+                args=(self.spec, self.book, int(seed), self.segment, self.hears_statistics),
+                spec=self.spec,
+                cost=cost,
+            )
+            for seed in rng.integers(2**31, size=self.batch)
+        ]
+        made = [result.value for result in self.farm.run(jobs) if result.failure is None]
+        if not made:
+            raise FarmError("no training pair of a whole batch could be rendered; probe the plugin again")
+        return {name: torch.as_tensor(np.stack([pair[name] for pair in made])).float() for name in made[0]}
+
+    def __call__(self, step: int) -> Tensor | None:
+        """Render, compare, and give a loss whose backward asks the estimator."""
+        batch = self.pairs(step)
+        # Dropout would make the plugin's gradient answer a question that the controller never asks.
+        self.network.eval()
+        self.effect.rng = np.random.default_rng([self.seed_of(step), 1])
+        self.effect.state = None
+        positions = self.network(batch["source"], batch["reference"])
+        audio = self.effect(batch["input"][:, None], positions)
+        heard = torch.as_tensor(self.effect.last_ok)
+        if not heard.any():
+            return None
+        errors = self.loss.per_example(audio[heard], batch["target"][:, None][heard])
+        hold = (self.weight * (positions - batch["values"]) ** 2).mean()
+        return errors.mean() + self.hold * hold

@@ -1,0 +1,99 @@
+"""Held-out pairs that judge every stage: does the real plugin, set by this network, come closer to the target?"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from blackbox_afx.data.segments import ClipSampler, ClipSet
+from blackbox_afx.metrics import score_pair
+from blackbox_afx.networks.style import StyleNetwork
+from blackbox_afx.train.effect import FarmEffect
+
+NAMES = ("stft", "msd", "sce_hz", "rms_db", "lufs_db")
+
+
+class Scores(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold mean errors as shares of the unprocessed input's.
+
+    Parameters
+    ----------
+    ratio : dict of float
+        A metric's name to mean error over the input's mean error.
+    pairs : int
+        How many pairs it is the mean of.
+    """
+
+    ratio: dict[str, float]
+    pairs: int
+
+    @property
+    def total(self) -> float:
+        """Mean of the ratios; what stages are compared by."""
+        return float(np.mean(list(self.ratio.values())))
+
+    def text(self) -> str:
+        """Word the ratios in one line."""
+        words = " ".join(f"{name.split('_')[0].upper()} {value:.2f}" for name, value in self.ratio.items())
+        return f"{words} of the input's error"
+
+
+class Judge:
+    """Keep held-out pairs with their targets, and score networks on them.
+
+    Parameters
+    ----------
+    effect : FarmEffect
+        Renders targets and predictions.
+    clips : ClipSet
+        Held out: no network trains on it.
+    pairs : int
+    segment : int
+    seed : int
+        The same seed gives the same pairs.
+    network : StyleNetwork
+        Prepares what networks hear; the encoder's front end must not change during training.
+    """
+
+    def __init__(
+        self, effect: FarmEffect, clips: ClipSet, *, pairs: int, segment: int, seed: int, network: StyleNetwork
+    ) -> None:
+        rng = np.random.default_rng([seed, 0x4A55])
+        space, self.effect, self.rate = effect.spec.space, effect, clips.sample_rate
+        sampler = ClipSampler(rng, clips, segment, min(segment // 2, 32768), balance_speakers=True)
+        drawn = [sampler.draw() for _ in range(pairs)]
+        positions = space.snap(rng.random((pairs, len(space))))
+        both = [half[None] for pair in drawn for half in pair]
+        rendered, good = effect.render(both, np.repeat(positions, 2, axis=0))
+        keep = [k for k in range(pairs) if good[2 * k] and good[2 * k + 1]]
+        self.inputs = [both[2 * k] for k in keep]
+        self.targets = [rendered[2 * k] for k in keep]
+        self.positions = positions[keep]
+        self.source = [network.prepare(both[2 * k][0], self.rate) for k in keep]
+        self.reference = [network.prepare(rendered[2 * k + 1][0], self.rate) for k in keep]
+        self.before = self._errors(self.inputs)
+
+    def _errors(self, estimates: list[np.ndarray]) -> np.ndarray:
+        rows = [
+            [score_pair(target[0], estimate[0], self.rate, NAMES)[name] for name in NAMES]
+            for target, estimate in zip(self.targets, estimates, strict=True)
+        ]
+        return np.asarray(rows, np.float64)
+
+    def predict(self, network: StyleNetwork) -> np.ndarray:
+        """Give positions [pairs, controls] for the held-out pairs."""
+        length = min(len(part) for part in (*self.source, *self.reference))
+        return network.positions(
+            np.stack([part[:length] for part in self.source]), np.stack([part[:length] for part in self.reference])
+        )
+
+    def score(self, network: StyleNetwork) -> Scores:
+        """Render the network's settings through the real chain and compare with the targets."""
+        rendered, good = self.effect.render(self.inputs, self.predict(network))
+        after = self._errors(rendered)
+        return Scores(
+            ratio={
+                name: float(np.nanmean(after[good, m]) / np.nanmean(self.before[good, m])) for m, name in enumerate(NAMES)
+            },
+            pairs=int(good.sum()),
+        )

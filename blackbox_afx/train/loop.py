@@ -1,0 +1,175 @@
+"""The one loop that trains every network here: steps, checkpoints, resume, an average of the weights.
+
+What happens in step `k` depends on the seed and on `k` alone (batches and dropout are drawn from it), so that a run
+killed and resumed ends where an unbroken one does.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import zlib
+from collections.abc import Callable
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from blackbox_afx.train.budget import Clock
+from blackbox_afx.train.run_folder import RunFolder, optimizer_tensors, restore_optimizer
+
+CHECKPOINT_S = 20.0
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """Say how one network is trained.
+
+    Parameters
+    ----------
+    name : str
+        Also the name of its checkpoint.
+    steps : int
+    learning_rate : float
+        Peak; linear warm-up, then a cosine down to a thousandth.
+    warm_up : int
+        Steps.
+    weight_decay : float
+    clip_norm : float
+        Largest gradient norm.
+    average : float
+        Decay of the moving average of the weights, which is what a stage leaves behind.
+    reserve_s : float
+        Seconds of the budget that later work needs.
+    """
+
+    name: str
+    steps: int
+    learning_rate: float
+    warm_up: int = 100
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    average: float = 0.998
+    reserve_s: float = 0.0
+
+
+def step_seed(seed: int, stage: str, step: int) -> int:
+    """Derive the seed of one step of one stage."""
+    return zlib.crc32(f"{seed}/{stage}/{step}".encode())
+
+
+def rate_factor(step: int, steps: int, warm_up: int) -> float:
+    """Scale of the learning rate at a step: linear warm-up times a cosine from 1 to 0.001."""
+    return min(1.0, (step + 1) / max(warm_up, 1)) * (0.4995 * (1 + math.cos(math.pi * step / max(steps, 1))) + 0.001)
+
+
+def run_stage(
+    stage: Stage,
+    network: nn.Module,
+    loss: Callable[[int], Tensor | None],
+    *,
+    seed: int,
+    folder: RunFolder,
+    clock: Clock,
+    progress: Callable[[int, float], None] = lambda step, value: None,
+    after_step: Callable[[int, nn.Module], bool] = lambda step, averaged: False,
+) -> int:
+    """Train a network in place; it ends up with the averaged weights.
+
+    Parameters
+    ----------
+    stage : Stage
+    network : nn.Module
+    loss : callable
+        Step to a scalar with a gradient; None skips the step.
+    seed : int
+    folder : RunFolder
+        Holds the checkpoint ``<name>.safetensors``; where there is one, training goes on from it.
+    clock : Clock
+        Cuts the stage when the budget is used up.
+    progress : callable
+        Told the step and a running mean of the loss.
+    after_step : callable
+        Given the steps done and the averaged network; True ends the stage.
+
+    Returns
+    -------
+    int
+        Steps done, over all sittings.
+    """
+    trainable = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trainable, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=stage.weight_decay
+    )
+    averaged = copy.deepcopy(network).eval().requires_grad_(False)
+    first = _restore(stage, network, averaged, optimizer, folder)
+    saved, running, done = time.monotonic(), math.nan, first
+    network.train()
+    for step in range(first, stage.steps):
+        if clock.over(stage.name, stage.reserve_s):
+            break
+        torch.manual_seed(step_seed(seed, stage.name, step))
+        value = loss(step)
+        if value is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = stage.learning_rate * rate_factor(step, stage.steps, stage.warm_up)
+            optimizer.zero_grad()
+            value.backward()
+            norm = nn.utils.clip_grad_norm_(trainable, stage.clip_norm)
+            # One example that blew up must not take the network with it.
+            if torch.isfinite(norm):
+                optimizer.step()
+            _average(averaged, network, min(stage.average, (step + 1) / (step + 10)))
+            latest = float(value.detach())
+            running = latest if math.isnan(running) else 0.98 * running + 0.02 * latest
+        done = step + 1
+        progress(done, running)
+        ended = after_step(done, averaged)
+        if time.monotonic() - saved > CHECKPOINT_S or ended or done == stage.steps:
+            _save(stage, done, network, averaged, optimizer, folder)
+            saved = time.monotonic()
+        if ended:
+            break
+    network.load_state_dict(averaged.state_dict())
+    network.eval()
+    return done
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    for old, new in zip(averaged.parameters(), network.parameters(), strict=True):
+        old.lerp_(new, 1 - decay)
+    for old, new in zip(averaged.buffers(), network.buffers(), strict=True):
+        old.copy_(new)
+
+
+def _save(
+    stage: Stage,
+    done: int,
+    network: nn.Module,
+    averaged: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    folder: RunFolder,
+) -> None:
+    tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"averaged/{name}": tensor for name, tensor in averaged.state_dict().items()}
+    tensors |= optimizer_tensors(optimizer)
+    folder.save_tensors(f"{stage.name}.safetensors", tensors, {"step": str(done)})
+
+
+def _restore(
+    stage: Stage,
+    network: nn.Module,
+    averaged: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    folder: RunFolder,
+) -> int:
+    found = folder.load_tensors(f"{stage.name}.safetensors")
+    if found is None:
+        return 0
+    tensors, metadata = found
+    for prefix, module in (("network/", network), ("averaged/", averaged)):
+        cut = len(prefix)
+        module.load_state_dict({name[cut:]: t for name, t in tensors.items() if name.startswith(prefix)})
+    restore_optimizer(optimizer, tensors)
+    return int(metadata["step"])

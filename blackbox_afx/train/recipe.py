@@ -1,0 +1,117 @@
+"""The recipe: how a controller is learned, as TOML."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from blackbox_afx.errors import RecipeError
+
+
+class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Split the budget: shares of the time left after set-up and judging.
+
+    Parameters
+    ----------
+    pairs, proxy, controller, audio : float >= 0
+        Making training pairs; the feature proxy; the controller's warm start; the audio loss through the plugin.
+    """
+
+    pairs: float = 0.42
+    proxy: float = 0.18
+    controller: float = 0.28
+    audio: float = 0.12
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say how a controller is learned.
+
+    Parameters
+    ----------
+    plugins : tuple of str
+        The chain; empty where the command line names it.
+    method : str
+        Name in `blackbox_afx.train.methods.METHODS`.
+    encoder, controller : str
+        Names in `ENCODERS` and `CONTROLLERS`.
+    controller_options : dict
+        Further arguments of the controller.
+    sample_rate, segment : int
+        Hertz, and samples of one half of a clip.
+    settings : int
+        Random settings that each drawn clip is rendered with.
+    corrupted : float, 0 to 1
+        Share of training inputs that other effects coloured first.
+    foreign : float, 0 to 1
+        Share of warm-start examples whose style is not of this chain.
+    max_minutes : float
+        Most audio to keep in the working set.
+    batch, audio_batch : int
+        Pairs a warm-start step, and an audio step.
+    proxy_rate, controller_rate, audio_rate : float
+        Peak learning rates.
+    dropout : float
+    regression : float
+        Weight of the regression on known controls beside the sound distance.
+    hold : float
+        The same during the audio stage.
+    held_out : int
+        Pairs that judge each stage.
+    shares : Shares
+    """
+
+    plugins: tuple[str, ...] = ()
+    method: str = "orthogonal"
+    encoder: str = "statistics"
+    controller: str = "residual"
+    controller_options: dict[str, Any] = {}
+    sample_rate: int = 24000
+    segment: int = 65536
+    settings: int = 3
+    corrupted: float = 0.5
+    foreign: float = 0.3
+    max_minutes: float = 120.0
+    batch: int = 512
+    audio_batch: int = 24
+    proxy_rate: float = 1e-3
+    controller_rate: float = 5e-4
+    audio_rate: float = 5e-5
+    regression: float = 0.3
+    hold: float = 3.0
+    held_out: int = 64
+    shares: Shares = Shares()
+
+    def __post_init__(self) -> None:
+        for name in ("corrupted", "foreign"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise RecipeError(f"{name} = {getattr(self, name)}; expected a share from 0 to 1")
+        for name in ("sample_rate", "segment", "settings", "batch", "audio_batch", "held_out"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} = {getattr(self, name)}; expected 1 or more")
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    path : path
+        A ``recipe.toml``, or the folder that holds one.
+
+    Raises
+    ------
+    RecipeError
+        When it can't be read or is not valid; the message names the place in the file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "recipe.toml"
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except OSError as error:
+        raise RecipeError(f"{path}: can't be read ({error.strerror}); expected a recipe.toml") from None
+    except (msgspec.DecodeError, RecipeError) as error:
+        raise RecipeError(f"{path}: {error}") from None
