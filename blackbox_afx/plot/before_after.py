@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,28 @@ from blackbox_afx.errors import OutputError, UsageError
 SECONDS = 30.0
 RATE = 24000
 COLOURS = {"input": "#8a8f98", "reference": "#d97706", "output": "#0f766e"}
+
+
+def check_plot(path: str | Path, *, force: bool = False) -> Path:
+    """Raise unless a picture can be drawn there; so that it can be asked before the work.
+
+    Raises
+    ------
+    UsageError
+        matplotlib is not installed, or the extension is not a picture's.
+    OutputError
+        The file exists.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"{path}: can't draw a '{path.suffix}'; expected .png, .svg or .pdf")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists; give --force to replace it, or another name")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("drawing needs matplotlib, which is not installed; pip install 'blackbox-afx[plot]'")
+    return path
 
 
 def plot_transfer(
@@ -51,20 +74,11 @@ def plot_transfer(
     OutputError
         The file exists, or can't be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"{path}: can't draw a '{path.suffix}'; expected .png, .svg or .pdf")
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists; give --force to replace it, or another name")
-    try:
-        import matplotlib
+    path = check_plot(path, force=force)
+    import matplotlib
 
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError:
-        raise UsageError(
-            "drawing needs matplotlib, which is not installed; pip install 'blackbox-afx[plot]'"
-        ) from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
 
     sounds = {"input": source, "reference": reference, "output": output}
     rows = [(plugin["name"], control) for plugin in plugins for control in plugin["controls"]]
@@ -148,9 +162,7 @@ def long_term_spectrum(audio: np.ndarray, sample_rate: int) -> tuple[np.ndarray,
     return centres, 10 * np.log10(np.maximum(levels, 1e-14))
 
 
-def short_term_level(
-    audio: np.ndarray, sample_rate: int, window_s: float = 0.1
-) -> tuple[np.ndarray, np.ndarray]:
+def short_term_level(audio: np.ndarray, sample_rate: int, window_s: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """Measure the RMS level of short windows.
 
     Returns

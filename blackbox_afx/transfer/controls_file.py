@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
+import math
 from typing import Any
 
 import numpy as np
 
-from blackbox_afx.errors import OutputError
 from blackbox_afx.plugins.chain import ChainSpec
 
 
@@ -85,32 +83,9 @@ def controls_text(plugins: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write_json(path: Path, content: Any, *, force: bool = False) -> None:
-    """Write JSON beside its place and rename it there.
-
-    Raises
-    ------
-    OutputError
-        When it exists and `force` is false, or can't be written.
-    """
-    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(), force=force)
-
-
-def write_bytes(path: Path, content: bytes, *, force: bool = False) -> None:
-    """Write bytes beside their place and rename them there.
-
-    Raises
-    ------
-    OutputError
-        When the file exists and `force` is false, or can't be written.
-    """
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists; give --force to replace it, or another name")
-    beside = path.with_name(path.name + ".part")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: can't be written ({error.strerror}); choose a folder you may write to"
-        ) from None
+def json_bytes(content: Any) -> bytes:
+    """Encode what goes into `NAME.controls.json`; NaN and infinities, which JSON has no word for, become null."""
+    plain = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in content.items()
+    }
+    return (json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

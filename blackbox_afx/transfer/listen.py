@@ -13,6 +13,8 @@ from blackbox_afx.errors import AudioError
 MINIMUM_S = 1.0
 ACTIVE_DB = 15.0
 """Stretches this far below the loud ones (90th percentile) are pauses."""
+SILENT_POWER = 1e-9
+"""Mean square (-90 dBFS) of stretches that hold nothing; they say nothing about how loud the others are."""
 STRETCHES = 8
 
 
@@ -64,46 +66,49 @@ def listen(path: str | Path, sample_rate: int, segment: int, stretches: int = ST
     """
     about = check_file(path, min_seconds=MINIMUM_S)
     frames = round(segment * about.sample_rate / sample_rate)
-    channel = _hearable_channel(path, frames)
-    levels = [float(np.mean(np.square(_mono(block, channel)))) for block in stream(path, frames)]
-    if len(levels) > 1 and about.frames % frames:
-        # The last stretch is a whole one that ends with the file.
-        levels[-1] = max(levels[-1], 1e-12)
-    starts = [min(k * frames, max(about.frames - frames, 0)) for k in range(len(levels))]
-    power = np.asarray(levels)
-    active = np.flatnonzero(power >= np.quantile(power, 0.9) * 10 ** (-ACTIVE_DB / 10))
-    chosen = active[
-        np.unique(np.linspace(0, len(active) - 1, min(stretches, len(active))).round().astype(int))
-    ]
-    heard = []
-    for k in chosen:
-        audio, _ = read_audio(path, start=starts[k], frames=frames, sample_rate=sample_rate)
-        heard.append(np.ascontiguousarray(_mono(audio, channel)))
-    peaks = [peak_dbfs(clip) for clip in heard]
-    peak = float(np.quantile(peaks, 0.75, method="higher"))
-    if not np.isfinite(peak):
+    power, channel, total = _levels(path, frames)
+    audible = power[power > SILENT_POWER]
+    if not len(audible):
         raise AudioError(f"{path}: silent; expected a recording with sound in it")
+    active = np.flatnonzero(power >= np.quantile(audible, 0.9) * 10 ** (-ACTIVE_DB / 10))
+    spread = np.linspace(0, len(active) - 1, min(stretches, len(active)))
+    heard = []
+    for k in active[np.unique(spread.round().astype(int))]:
+        # The last stretch is a whole one that ends with the file.
+        start = min(int(k) * frames, max(total - frames, 0))
+        audio, _ = read_audio(path, start=start, frames=frames, sample_rate=sample_rate)
+        heard.append(np.ascontiguousarray(_mono(audio, channel)))
     return Heard(
         path=str(path),
         stretches=tuple(heard),
-        peak_dbfs=peak,
-        seconds=about.frames / about.sample_rate,
+        peak_dbfs=float(np.quantile([peak_dbfs(clip) for clip in heard], 0.75, method="higher")),
+        seconds=total / about.sample_rate,
         channels=about.channels,
         sample_rate=about.sample_rate,
     )
 
 
-def _hearable_channel(path: str | Path, frames: int) -> int | None:
-    """Give None to average the channels, or the louder channel where averaging would cancel them."""
-    both = apart = 0.0
-    energy: np.ndarray | float = 0.0
+def _levels(path: str | Path, frames: int) -> tuple[np.ndarray, int | None, int]:
+    """Measure each stretch's mean square, once through the file.
+
+    Returns
+    -------
+    float64 [stretches]
+    int or None
+        None to average the channels, or the louder channel where averaging would cancel them.
+    int
+        Samples in the file; not every header tells the truth.
+    """
+    mixed, apart, total = [], [], 0
     for block in stream(path, frames):
-        if len(block) == 1:
-            return None
-        both += float(np.sum(np.square(block.mean(axis=0))))
-        energy = energy + np.sum(np.square(block), axis=1, dtype=np.float64)
-        apart += float(np.mean(np.sum(np.square(block), axis=1)))
-    return int(np.argmax(energy)) if both < 0.01 * apart else None
+        mixed.append(np.mean(np.square(block.mean(axis=0, dtype=np.float32)), dtype=np.float64))
+        apart.append(np.mean(np.square(block), axis=1, dtype=np.float64))
+        total += block.shape[1]
+    each = np.stack(apart)
+    if np.sum(mixed) < 0.01 * np.sum(each):
+        channel = int(np.argmax(each.sum(axis=0)))
+        return each[:, channel], channel, total
+    return np.asarray(mixed), None, total
 
 
 def _mono(audio: np.ndarray, channel: int | None) -> np.ndarray:

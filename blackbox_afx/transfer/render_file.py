@@ -15,15 +15,7 @@ BLOCK = 1 << 16
 
 
 def render_file(
-    worker: Any,
-    spec: ChainSpec,
-    raw: np.ndarray,
-    source: str,
-    out: str,
-    *,
-    trim_db: float = 0.0,
-    tail_s: float = 0.0,
-    force: bool = False,
+    worker: Any, spec: ChainSpec, raw: np.ndarray, source: str, out: str, trim_db: float = 0.0, tail_s: float = 0.0
 ) -> dict[str, Any]:
     """Render a file at its own rate, channels and bit depth.
 
@@ -35,18 +27,16 @@ def render_file(
     raw : float64 [controls]
         Raw values.
     source, out : str
-        Paths.
+        Paths; `out` is not there yet.
     trim_db : float
         Gain before the first plugin, dB.
     tail_s : float
         Seconds of silence after the end, for delays and reverbs to ring out.
-    force : bool
-        Replace `out`.
 
     Returns
     -------
     dict
-        ``peak_dbfs``, ``clipped`` (samples beyond full scale that the format cut off), ``subtype``, ``states`` (the
+        ``peak_dbfs``, ``clipped`` (samples beyond full scale), ``subtype`` (of the file written), ``states`` (the
         plugins' states after the render, or None), ``latency`` (samples, compensated).
     """
     about = info(source)
@@ -62,7 +52,7 @@ def render_file(
             left -= BLOCK
 
     peak = -np.inf
-    with AudioWriter(Path(out), about.sample_rate, about.channels, like=about, force=force) as writer:
+    with AudioWriter(Path(out), about.sample_rate, about.channels, like=about) as writer:
         for block in chain.stream(blocks(), raw, about.sample_rate):
             peak = max(peak, peak_dbfs(block))
             writer.write(block)

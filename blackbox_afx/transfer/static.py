@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from blackbox_afx.errors import AudioError, OutputError, PluginCrash, PluginError, PluginHang
+from blackbox_afx.audio import info
+from blackbox_afx.errors import AudioError, OutputError, PluginCrash, PluginError, PluginHang, UsageError
+from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob
-from blackbox_afx.transfer.controls_file import controls_text, describe_controls, write_bytes, write_json
+from blackbox_afx.transfer.controls_file import controls_text, describe_controls, json_bytes
+from blackbox_afx.transfer.listen import Heard
 from blackbox_afx.transfer.render_file import render_file
+from blackbox_afx.transfer.staging import check_container, publish, refuse_existing, staging
 from blackbox_afx.transfer.style_controller import StyleController
+
+Progress = Callable[[str], None]
 
 
 class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +43,12 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         Gain applied before the first plugin, dB.
     output_peak_dbfs : float
     clipped : int
-        Samples that the file format cut off.
+        Samples beyond full scale.
+    record : dict
+        What `NAME.controls.json` holds.
     warnings : tuple of str
+    plot : Path or None
+        The before/after picture.
     """
 
     audio: Path
@@ -49,12 +59,20 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     trim_db: float
     output_peak_dbfs: float
     clipped: int
+    record: dict[str, Any]
     warnings: tuple[str, ...]
+    plot: Path | None = None
 
     @property
     def text(self) -> str:
         """The controls in words."""
         return controls_text(self.plugins)
+
+    @property
+    def trim_text(self) -> str:
+        """What was done to the input's level, in words."""
+        way = "up" if self.trim_db > 0 else "down"
+        return f"the input was brought {way} by {abs(self.trim_db):.1f} dB to the level the controller was learned at"
 
 
 def companion(out: Path, suffix: str) -> Path:
@@ -83,8 +101,10 @@ def transfer(
     out: str | os.PathLike[str],
     amount: float = 1.0,
     tail: bool = False,
+    plot: str | os.PathLike[str] | None = None,
     force: bool = False,
     allow_version: bool = False,
+    progress: Progress = lambda doing: None,
 ) -> TransferResult:
     """Set the controls once for the whole recording and render it through the real plugins.
 
@@ -101,10 +121,14 @@ def transfer(
         How much of the style.
     tail : bool
         Let delays and reverbs ring out after the end.
+    plot : path, optional
+        Draw the before/after picture there.
     force : bool
         Replace what is there.
     allow_version : bool
         Use another version of a plugin than the controller was learned on.
+    progress : callable
+        Called with a word for what comes next.
 
     Returns
     -------
@@ -112,84 +136,123 @@ def transfer(
 
     Raises
     ------
-    AudioError, OutputError, ControllerError, PluginError
+    AudioError, OutputError, ControllerError, PluginError, UsageError
         Nothing is left half-written.
     """
     out, spec = Path(out), controller.spec
+    if not 0 <= amount <= 1:
+        raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
+    about = info(source)
+    for path in references:
+        info(path)
+    if about.channels > 2:
+        raise AudioError(f"{source}: {about.channels} channels; expected mono or stereo; mix it down first")
     presets = preset_paths(out, controller)
-    if out.exists() and out.resolve() in {Path(path).resolve() for path in (source, *references)}:
-        raise OutputError(f"{out} is one of the inputs; give another name")
-    for path in (out, companion(out, ".controls.json"), *(path for path in presets if path)):
-        if path.exists() and not force:
-            raise OutputError(f"{path} exists; give --force to replace it, or another name")
-    warnings = controller.check_installed(allow_version=allow_version)
-    heard = controller.hear(source)
-    if heard.channels > 2:
-        raise AudioError(f"{source}: {heard.channels} channels; expected mono or stereo; mix it down first")
-    positions = controller.predict(heard, [controller.hear(path) for path in references], amount)
-    trim_db = controller.trim_db(heard)
-    warnings += spec.channels_note(heard.channels)
-    if heard.sample_rate != controller.card.sample_rate:
-        warnings.append(
-            f"learned at {controller.card.sample_rate} Hz, rendered at the file's {heard.sample_rate} Hz"
-        )
-    tail_s = sum(profile.tail_s for profile in spec.profiles) if tail else 0.0
-    made = _render(spec, heard.seconds, positions, source, out, trim_db=trim_db, tail_s=tail_s, force=force)
-    if made["clipped"]:
-        warnings.append(
-            f"{made['clipped']} samples went over full scale (peak {made['peak_dbfs']:+.1f} dBFS) and were cut off; "
-            "write a float WAV or turn the style down with --amount"
-        )
-    plugins = describe_controls(spec, positions)
-    for plugin, path, state in zip(plugins, presets, made["states"], strict=True):
-        plugin["preset"] = path.name if path and state else None
-        if path and state:
-            write_bytes(path, state, force=True)
-    record = {
-        "schema": 1,
-        "input": str(source),
-        "references": [str(path) for path in references],
-        "output": out.name,
-        "sample_rate": heard.sample_rate,
-        "channels": heard.channels,
-        "amount": amount,
-        "trim_db": trim_db,
-        "output_peak_dbfs": made["peak_dbfs"],
-        "clipped_samples": made["clipped"],
-        "latency_samples": made["latency"],
-        "plugins": plugins,
-        "warnings": warnings,
-    }
-    write_json(companion(out, ".controls.json"), record, force=True)
+    controls_file = companion(out, ".controls.json")
+    places = [out, controls_file, *(path for path in presets if path), *([Path(plot)] if plot else [])]
+    heard_files = {Path(path).resolve() for path in (source, *references)}
+    for place in places:
+        if place.resolve() in heard_files:
+            raise OutputError(f"{place} is one of the inputs; give another name")
+    refuse_existing(places, force)
+    with staging(out) as stage:
+        check_container(stage, out, about)
+        warnings = controller.check_installed(allow_version=allow_version)
+        progress("listening")
+        heard = controller.hear(source)
+        positions = controller.predict(heard, [controller.hear(path) for path in references], amount)
+        trim_db = controller.trim_db(heard)
+        warnings += spec.channels_note(heard.channels)
+        if heard.sample_rate != controller.card.sample_rate:
+            warnings.append(
+                f"learned at {controller.card.sample_rate} Hz, rendered at the file's {heard.sample_rate} Hz"
+            )
+        tail_s = sum(profile.tail_s for profile in spec.profiles) if tail else 0.0
+        progress("rendering")
+        made = _render(spec, heard, positions, stage / out.name, trim_db, tail_s)
+        if made["clipped"]:
+            warnings.append(_clipping(made))
+        moves = {stage / out.name: out}
+        plugins = describe_controls(spec, positions)
+        for plugin, path, state in zip(plugins, presets, made["states"], strict=True):
+            plugin["preset"] = path.name if path and state else None
+            if path and state:
+                moves[_staged(stage, path, state)] = path
+        record = {
+            "schema": 1,
+            "input": str(source),
+            "references": [str(path) for path in references],
+            "output": out.name,
+            "sample_rate": heard.sample_rate,
+            "channels": heard.channels,
+            "subtype": made["subtype"],
+            "amount": amount,
+            "trim_db": trim_db,
+            "tail_s": tail_s,
+            "output_peak_dbfs": made["peak_dbfs"],
+            "clipped_samples": made["clipped"],
+            "latency_samples": made["latency"],
+            "plugins": plugins,
+            "warnings": warnings,
+        }
+        moves[_staged(stage, controls_file, json_bytes(record))] = controls_file
+        if plot:
+            from blackbox_afx.plot.before_after import plot_transfer
+
+            progress("drawing")
+            plot_transfer(source, references[0], stage / out.name, plugins, plot, title=spec.label, force=force)
+        publish(moves)
     return TransferResult(
         audio=out,
-        controls_file=companion(out, ".controls.json"),
-        presets=tuple(
-            path for path, plugin in zip(presets, plugins, strict=True) if path and plugin["preset"]
-        ),
+        controls_file=controls_file,
+        presets=tuple(path for path in moves.values() if path in presets),
         positions=positions,
         plugins=plugins,
         trim_db=trim_db,
         output_peak_dbfs=made["peak_dbfs"],
         clipped=made["clipped"],
+        record=record,
         warnings=tuple(warnings),
+        plot=Path(plot) if plot else None,
     )
 
 
-def _render(spec, seconds: float, positions: np.ndarray, source, out: Path, **options: Any) -> dict[str, Any]:
+def _clipping(made: dict[str, Any]) -> str:
+    """Say what became of samples beyond full scale."""
+    kept = made["subtype"] in ("FLOAT", "DOUBLE")
+    end = "the float file keeps them" if kept else "and were cut off; write a float WAV or turn --amount down"
+    return f"{made['clipped']} samples went over full scale (peak {made['peak_dbfs']:+.1f} dBFS); {end}".replace(
+        "; and", " and"
+    )
+
+
+def _staged(stage: Path, place: Path, content: bytes) -> Path:
+    """Write the content of a file to be."""
+    staged = stage / place.name
+    try:
+        staged.write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"{place}: can't be written ({error.strerror}); is the disk full?") from None
+    return staged
+
+
+def _render(
+    spec: ChainSpec, heard: Heard, positions: np.ndarray, out: Path, trim_db: float, tail_s: float
+) -> dict[str, Any]:
     """Render in a worker, and turn its failure into an error that names the plugin."""
-    raw = spec.space.to_raw(positions)
+    seconds = heard.seconds + tail_s
     job = CallJob(
         function=render_file,
-        args=(spec, raw, str(source), str(out)),
-        kwargs=options,
+        args=(spec, spec.space.to_raw(positions), heard.path, str(out), trim_db, tail_s),
         spec=spec,
-        cost=spec.cost_s(seconds + options["tail_s"]) + 0.02 * seconds,
+        cost=spec.cost_s(seconds, heard.sample_rate, heard.channels) + 0.02 * seconds,
     )
     with Farm(1 if spec.trusted else 2) as farm:
         result = farm.run([job])[0]
     if result.failure is None:
         return result.value
     failure = result.failure
+    if failure.message.startswith("OutputError: "):
+        raise OutputError(failure.message.removeprefix("OutputError: "))
     kind = {"crash": PluginCrash, "hang": PluginHang}.get(failure.kind, PluginError)
     raise kind(f"{failure.plugin}: {failure.message}; nothing was written")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from blackbox_afx.errors import ControllerError, PluginError, UsageError
 from blackbox_afx.networks.controller_file import ControllerCard, load_controller
@@ -114,21 +116,17 @@ class StyleController:
         if not references:
             raise UsageError("no reference was given; expected at least one recording in the wanted style")
         if not 0 <= amount <= 1:
-            raise UsageError(
-                f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)"
-            )
+            raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
         gain = np.float32(10 ** (self.trim_db(source) / 20))
-        rate = self.card.sample_rate
-        sources = [self.network.prepare(clip * gain, rate) for clip in source.stretches]
-        styles = [self.network.prepare(clip, rate) for heard in references for clip in heard.stretches]
+        sources = self._embed([clip * gain for clip in source.stretches])
+        styles = self._embed([clip for heard in references for clip in heard.stretches])
         pairs = [(i, j) for i in range(len(sources)) for j in range(len(styles))]
         if len(pairs) > PAIRS:
             pairs = [pairs[k] for k in np.linspace(0, len(pairs) - 1, PAIRS).round().astype(int)]
-        shortest = min(len(part) for part in (*sources, *styles))
-        each = self.network.positions(
-            np.stack([sources[i][:shortest] for i, _ in pairs]),
-            np.stack([styles[j][:shortest] for _, j in pairs]),
-        )
+        first = torch.stack([sources[i] for i, _ in pairs])
+        second = torch.stack([styles[j] for _, j in pairs])
+        with torch.no_grad():
+            each = self.network.controller(first, second).double().cpu().numpy()
         # Averaged as logits: two sure votes near an end are not pulled to the middle by one unsure one.
         clipped = np.clip(each, 1e-4, 1 - 1e-4)
         logits = np.mean(np.log(clipped / (1 - clipped)), axis=0)
@@ -136,21 +134,27 @@ class StyleController:
         positions = 1 / (1 + np.exp(-logits))
         return space.snap(space.defaults + amount * (positions - space.defaults))
 
+    def _embed(self, clips: Sequence[np.ndarray]) -> list[Tensor]:
+        """Embed each stretch once, one at a time: lengths differ, and the memory stays that of one."""
+        self.network.eval()
+        device = next(self.network.parameters()).device
+        embedded = []
+        with torch.no_grad():
+            for clip in clips:
+                prepared = np.asarray(self.network.prepare(clip, self.card.sample_rate), np.float32)
+                embedded.append(self.network.encoder(torch.as_tensor(prepared, device=device)[None])[0])
+        return embedded
+
     def transfer(
         self,
         source: str | os.PathLike[str],
         references: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *,
         out: str | os.PathLike[str],
-        amount: float = 1.0,
-        tail: bool = False,
-        force: bool = False,
-        allow_version: bool = False,
+        **options: Any,
     ) -> TransferResult:
-        """Transfer a recording; see `blackbox_afx.transfer.static.transfer`."""
+        """Transfer a recording; options as in `blackbox_afx.transfer.static.transfer`."""
         from blackbox_afx.transfer.static import transfer
 
         many = [references] if isinstance(references, str | os.PathLike) else list(references)
-        return transfer(
-            self, source, many, out=out, amount=amount, tail=tail, force=force, allow_version=allow_version
-        )
+        return transfer(self, source, many, out=out, **options)

@@ -1,0 +1,105 @@
+"""`afx transfer`: give a recording the production style of a reference, through the real plugins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from blackbox_afx import shelf
+from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.errors import UsageError
+
+Flag = Parameter(negative="")
+
+
+@example("""
+$ afx transfer take.wav podcast.wav --controller voice.safetensors --out styled.wav
+ZamEQ2 (vst3)
+  Boost/Cut 1   -3.1 dB
+...
+the input was brought up by 3.2 dB to the level the controller was learned at
+wrote styled.wav
+wrote styled.controls.json
+wrote styled.ZamEQ2.vstpreset
+wrote styled.ZamComp.vstpreset
+""")
+def transfer(
+    source: Annotated[Path, Parameter(name="INPUT")],
+    /,
+    *references: Annotated[Path, Parameter(name="REFERENCE")],
+    controller: str,
+    out: Path,
+    amount: float = 1.0,
+    tail: Annotated[bool, Flag] = False,
+    plot: Path | None = None,
+    force: Annotated[bool, Flag] = False,
+    allow_version: Annotated[bool, Flag] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Give a recording the production style of a reference.
+
+    Parameters
+    ----------
+    source
+        The recording to change: any sample rate, mono or stereo, a second to hours.
+    references
+        Recordings in the wanted style; several count as one style.
+    controller
+        A file that `afx learn` made, or a name that `afx list controllers` shows.
+    out
+        The audio file to write. NAME.controls.json and a .vstpreset for each VST3 come beside it.
+    amount
+        How much of the style: 0 leaves the plugins' defaults, 1 takes all of it.
+    tail
+        Let delays and reverbs ring out after the end.
+    plot
+        Draw spectrum, level and controls before and after (.png, .svg or .pdf).
+    force
+        Replace what is there.
+    allow_version
+        Use a plugin of another version than the controller was learned on.
+    as_json
+        Print what was set, and the files, as JSON.
+    """
+    if not references:
+        raise UsageError("no REFERENCE was given; expected INPUT and at least one recording in the wanted style")
+    if plot is not None:
+        from blackbox_afx.plot.before_after import check_plot
+
+        check_plot(plot, force=force)
+    path = shelf.find("controllers", controller)
+    # torch takes seconds to import: what is wrong with the files should be said before.
+    _look_at([source, *references])
+    from blackbox_afx.transfer.style_controller import StyleController
+
+    with progress("transfer", total=3) as meter:
+        result = StyleController.load(path).transfer(
+            source,
+            list(references),
+            out=out,
+            amount=amount,
+            tail=tail,
+            plot=plot,
+            force=force,
+            allow_version=allow_version,
+            progress=lambda doing: meter.advance(text=doing),
+        )
+    for text in result.warnings:
+        warn(text)
+    files = [result.audio, result.controls_file, *result.presets, *([result.plot] if result.plot else [])]
+    if as_json:
+        emit_json({**result.record, "files": files})
+        return
+    say(result.text)
+    say(result.trim_text)
+    for file in files:
+        note(f"wrote {file}")
+
+
+def _look_at(files: list[Path]) -> None:
+    from blackbox_afx.audio import info
+
+    for file in files:
+        info(file)

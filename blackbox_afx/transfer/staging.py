@@ -1,0 +1,86 @@
+"""Make several files that appear together or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from blackbox_afx.audio import AudioInfo, AudioWriter
+from blackbox_afx.errors import OutputError
+
+
+def refuse_existing(paths: Iterable[Path], force: bool) -> None:
+    """Raise where something is in the way.
+
+    Raises
+    ------
+    OutputError
+        One of the paths is a folder, or exists while `force` is false.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; expected the name of a file to write")
+        if os.path.lexists(path) and not force:
+            raise OutputError(f"{path} exists; give --force to replace it, or another name")
+
+
+@contextmanager
+def staging(out: Path) -> Iterator[Path]:
+    """Give a hidden folder beside `out`, on the same disk; it is gone afterwards, whatever happened.
+
+    Raises
+    ------
+    OutputError
+        The folder of `out` is not there or can't be written to.
+    """
+    if not out.parent.is_dir():
+        raise OutputError(f"{out}: the folder {out.parent} does not exist; create it first")
+    try:
+        stage = Path(tempfile.mkdtemp(prefix=f".{out.stem[:64]}.", suffix=".part", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"{out}: can't be written ({error.strerror}); choose a folder you may write to") from None
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def check_container(stage: Path, out: Path, about: AudioInfo) -> None:
+    """Raise where the extension of `out` names no format that can hold audio like `about`.
+
+    Raises
+    ------
+    OutputError
+        Before any work was done, and not after an hour of it.
+    """
+    trial = Path(os.path.realpath(stage)) / f"trial{out.suffix}"
+    try:
+        with AudioWriter(trial, about.sample_rate, about.channels, like=about):
+            pass
+    except OutputError as error:
+        raise OutputError(str(error).replace(str(trial), str(out))) from None
+    trial.unlink(missing_ok=True)
+
+
+def publish(moves: dict[Path, Path]) -> None:
+    """Give staged files their names.
+
+    Parameters
+    ----------
+    moves : dict of Path to Path
+        Staged file to its place; what is there is replaced.
+
+    Raises
+    ------
+    OutputError
+        A place can't be written.
+    """
+    for staged, place in moves.items():
+        try:
+            os.replace(staged, place)
+        except OSError as error:
+            raise OutputError(f"{place}: can't be written ({error.strerror}); choose another name") from None
