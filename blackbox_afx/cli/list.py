@@ -56,8 +56,4 @@ def _items(kind: str) -> list[dict[str, Any]]:
 def _methods() -> list[dict[str, Any]]:
     from blackbox_afx.train.methods import METHODS
 
-    return [{"name": name, "what": _first_line(method)} for name, method in METHODS.items()]
-
-
-def _first_line(method: Any) -> str:
-    return (getattr(method, "summary", "") or getattr(method, "__doc__", "") or "").strip().partition("\n")[0]
+    return [{"name": name, "about": method.about} for name, method in METHODS.items()]
