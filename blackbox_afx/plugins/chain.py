@@ -419,7 +419,11 @@ class Chain:
 
     def latency(self, sample_rate: int) -> int:
         """Samples of delay that the plugins report together; renders are already compensated."""
-        return sum(instance.latency(sample_rate) for instance in self._instances)
+        return sum(self.latencies(sample_rate))
+
+    def latencies(self, sample_rate: int) -> list[int]:
+        """Samples of delay that each plugin reports."""
+        return [instance.latency(sample_rate) for instance in self._instances]
 
     def states(self) -> list[bytes | None]:
         """Each plugin's state after the last render; None where the format has none."""
