@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from blackbox_afx.audio import AudioInfo, AudioWriter
 from blackbox_afx.errors import OutputError
@@ -26,6 +28,44 @@ def refuse_existing(paths: Iterable[Path], force: bool) -> None:
             raise OutputError(f"{path} is a folder; expected the name of a file to write")
         if os.path.lexists(path) and not force:
             raise OutputError(f"{path} exists; give --force to replace it, or another name")
+
+
+def check_place(path: Path, *, force: bool) -> None:
+    """Raise where a file can't be written: asked before hours of work.
+
+    Raises
+    ------
+    OutputError
+        Something is in the way, or the folder is not there or can't be written to.
+    """
+    refuse_existing([path], force)
+    with staging(path):
+        pass
+
+
+def publish_text(content: dict[Path, Any], *, force: bool) -> None:
+    """Write text files, and JSON for all that is no text; each beside its place and renamed there.
+
+    Parameters
+    ----------
+    content : dict of Path to str or plain containers
+    force : bool
+        Replace what is there.
+
+    Raises
+    ------
+    OutputError
+        One exists while `force` is false, or can't be written.
+    """
+    refuse_existing(content, force)
+    for path, thing in content.items():
+        text = thing if isinstance(thing, str) else json.dumps(thing, indent=1, ensure_ascii=False) + "\n"
+        with staging(path) as stage:
+            try:
+                (stage / path.name).write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise OutputError(f"{path}: can't be written ({error.strerror}); is the disk full?") from None
+            publish({stage / path.name: path})
 
 
 @contextmanager

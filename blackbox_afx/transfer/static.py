@@ -140,17 +140,21 @@ def transfer(
         Nothing is left half-written.
     """
     out, spec = Path(out), controller.spec
+    source, references = Path(source), [Path(path) for path in references]
+    plot = Path(plot) if plot is not None else None
     if not 0 <= amount <= 1:
         raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
     about = info(source)
     for path in references:
         info(path)
+    if not references:
+        raise UsageError("no reference was given; expected at least one recording in the wanted style")
     if about.channels > 2:
         raise AudioError(f"{source}: {about.channels} channels; expected mono or stereo; mix it down first")
     presets = preset_paths(out, controller)
     controls_file = companion(out, ".controls.json")
-    places = [out, controls_file, *(path for path in presets if path), *([Path(plot)] if plot else [])]
-    heard_files = {Path(path).resolve() for path in (source, *references)}
+    places = [out, controls_file, *(path for path in presets if path), *([plot] if plot else [])]
+    heard_files = {path.resolve() for path in (source, *references)}
     for place in places:
         if place.resolve() in heard_files:
             raise OutputError(f"{place} is one of the inputs; give another name")
@@ -213,7 +217,7 @@ def transfer(
         clipped=made["clipped"],
         record=record,
         warnings=tuple(warnings),
-        plot=Path(plot) if plot else None,
+        plot=plot,
     )
 
 

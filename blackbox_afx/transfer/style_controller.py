@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class StyleController:
             No such file, cut short, foreign, or of a newer schema.
         """
         network, card = load_controller(path)
-        return cls(network, card)
+        return cls(cast(StyleNetwork, network), card)
 
     @property
     def spec(self) -> ChainSpec:

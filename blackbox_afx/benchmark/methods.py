@@ -1,0 +1,157 @@
+"""What is compared: controllers, and settings that listen to nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+
+from blackbox_afx.benchmark.pairs import Pair
+from blackbox_afx.errors import UsageError
+from blackbox_afx.networks.controller_file import ControllerCard, load_controller
+from blackbox_afx.networks.style import StyleNetwork
+from blackbox_afx.plugins.chain import ChainSpec
+
+BASELINES = ("defaults", "random")
+BATCH = 16
+
+
+class Method(Protocol):
+    """Something that sets a chain."""
+
+    name: str
+    spec: ChainSpec
+
+    def predict(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:
+        """Give positions float64 [pairs, controls]."""
+        ...
+
+
+class ControllerMethod:
+    """A learned controller.
+
+    Parameters
+    ----------
+    name : str
+    network : StyleNetwork
+    card : ControllerCard
+    """
+
+    def __init__(self, name: str, network: StyleNetwork, card: ControllerCard) -> None:
+        self.name, self.network, self.card, self.spec = name, network, card, card.spec
+
+    def predict(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:
+        """Give positions float64 [pairs, controls], stepped controls on their steps."""
+        heard = [
+            (self.network.prepare(pair.source, sample_rate), self.network.prepare(pair.reference, sample_rate))
+            for pair in pairs
+        ]
+        predicted = np.zeros((len(pairs), len(self.spec.space)))
+        # What is prepared may be as long as the audio: pairs of one length go together.
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for k, (source, _) in enumerate(heard):
+            by_shape.setdefault(source.shape, []).append(k)
+        for members in by_shape.values():
+            for at in range(0, len(members), BATCH):
+                some = members[at : at + BATCH]
+                predicted[some] = self.network.positions(*(np.stack([heard[k][side] for k in some]) for side in (0, 1)))
+        return self.spec.space.snap(predicted)
+
+
+class DefaultSettings:
+    """The plugins as they come."""
+
+    name = "defaults"
+
+    def __init__(self, spec: ChainSpec) -> None:
+        self.spec = spec
+
+    def predict(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:
+        """Give the defaults, once a pair."""
+        return np.tile(self.spec.space.snap(self.spec.space.defaults), (len(pairs), 1))
+
+
+class RandomSettings:
+    """Settings by chance, drawn as the targets' are; a pair's depend on its index alone."""
+
+    name = "random"
+
+    def __init__(self, spec: ChainSpec, seed: int) -> None:
+        self.spec, self.seed = spec, seed
+
+    def predict(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:
+        """Draw positions for each pair."""
+        space = self.spec.space
+        rows = [np.random.default_rng([self.seed, pair.index, 0x524E]).random(len(space)) for pair in pairs]
+        return space.snap(np.stack(rows))
+
+
+def make_baseline(name: str, spec: ChainSpec, seed: int) -> Method:
+    """Make a baseline by name.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name.
+    """
+    if name == "defaults":
+        return DefaultSettings(spec)
+    if name == "random":
+        return RandomSettings(spec, seed)
+    raise UsageError(f"no baseline is called '{name}'; known: {', '.join(BASELINES)}")
+
+
+def load_methods(paths: Sequence[str | os.PathLike[str]]) -> list[ControllerMethod]:
+    """Read controllers and name them apart.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Controller files. One called ``weights.safetensors`` goes by its folder's name; of two that would have one name,
+        the later gets a number.
+
+    Raises
+    ------
+    ControllerError
+        A file can't be used.
+    UsageError
+        They were learned at different sample rates, so that no pairs suit them all.
+    """
+    methods: list[ControllerMethod] = []
+    for path in map(Path, paths):
+        stem = path.resolve().parent.name if path.stem == "weights" else path.stem
+        name, count = stem, 1
+        while name in ("input", *BASELINES, *(method.name for method in methods)):
+            count += 1
+            name = f"{stem}-{count}"
+        network, card = load_controller(path)
+        methods.append(ControllerMethod(name, cast(StyleNetwork, network), card))
+    rates = {method.card.sample_rate for method in methods}
+    if len(rates) > 1:
+        raise UsageError(
+            f"the controllers were learned at {' and '.join(f'{rate} Hz' for rate in sorted(rates))}; "
+            "expected one sample rate; benchmark them in separate calls"
+        )
+    return methods
+
+
+def common_chain(methods: Sequence[Method]) -> ChainSpec:
+    """Give the chain that all methods set.
+
+    Raises
+    ------
+    UsageError
+        They set different ones, so that no chain can make the targets of all.
+    """
+    first = methods[0].spec
+    for method in methods[1:]:
+        if method.spec.fingerprint() != first.fingerprint():
+            same = " with other controls, ranges or settings" if method.spec.label == first.label else ""
+            raise UsageError(
+                f"{method.name} sets {method.spec.label}{same}, {methods[0].name} sets {first.label}; under the "
+                "protocol 'self' all controllers of a call must set the same chain; benchmark them in separate calls"
+            )
+    return first

@@ -1,0 +1,124 @@
+"""Run the synthetic benchmark from folder and files to its reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from blackbox_afx.benchmark.methods import Method, common_chain, load_methods, make_baseline
+from blackbox_afx.benchmark.pairs import PairMaker
+from blackbox_afx.benchmark.report import summarise_errors, versions
+from blackbox_afx.benchmark.synthetic import run_synthetic
+from blackbox_afx.data import find_audio, load_clips
+from blackbox_afx.errors import UsageError
+from blackbox_afx.metrics import ALWAYS
+from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.transfer.style_controller import StyleController
+
+SPLIT = "test"
+MAX_MINUTES = 120.0
+
+
+def run_protocols(
+    protocols: Sequence[str],
+    *,
+    audio: Path,
+    controllers: Sequence[Path],
+    where: str | None = None,
+    baselines: Sequence[str] = (),
+    pairs: int = 200,
+    seed: int = 42,
+    segment: int | None = None,
+    pesq: bool = False,
+    jobs: int | None = None,
+    allow_version: bool = False,
+    command: str = "",
+    warn: Callable[[str], None] = lambda text: None,
+    progress: Callable[[float, float, str], None] = lambda done, total, text: None,
+) -> list[dict[str, Any]]:
+    """Score controllers under one or both protocols.
+
+    Parameters
+    ----------
+    protocols : sequence of {"self", "paper"}
+    audio : Path
+        Folder of recordings; a manifest's split "test", or all where there is no manifest.
+    controllers : sequence of Path
+    where : str, optional
+        As `find_audio`.
+    baselines : sequence of {"defaults", "random"}
+    pairs, seed : int
+    segment : int, optional
+        Samples of a half; the first controller's by default.
+    pesq : bool
+    jobs : int, optional
+        Worker processes.
+    allow_version : bool
+    command : str
+        What the reports say they were made by.
+    warn : callable
+        Told what is odd, in a line each.
+    progress : callable
+        Told how much is done, of how much, and what.
+
+    Returns
+    -------
+    list of dict
+        One a protocol, as the JSON files hold them.
+
+    Raises
+    ------
+    UsageError
+        No controllers, or some that can't be compared.
+    AudioError, ControllerError, PluginError, FarmError
+    """
+    if not controllers:
+        raise UsageError("no controller was given; expected at least one")
+    progress(0, pairs * len(protocols), "loading")
+    learned = load_methods(controllers)
+    # Needed for "self" alone, but wrong combinations should be refused before the first protocol has run.
+    target_chain = common_chain(learned) if "self" in protocols else None
+    for method in learned:
+        for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
+            warn(f"{method.name}: {text}")
+    methods: list[Method] = [*learned, *(make_baseline(name, learned[0].spec, seed) for name in baselines)]
+    segment = segment or learned[0].card.segment
+    collection = find_audio(audio, where=where, purpose="benchmark", seed=seed)
+    clips = load_clips(collection, SPLIT, sample_rate=learned[0].card.sample_rate, max_minutes=MAX_MINUTES, seed=seed)
+    for item in (*collection.skipped, *clips.skipped):
+        warn(f"{item.path} was left out: {item.reason}")
+    trusted = all(method.spec.trusted for method in methods)
+    reports = []
+    with Farm(jobs if jobs is not None or not trusted else 1) as farm:
+        for number, protocol in enumerate(protocols):
+            began = time.perf_counter()
+            maker = PairMaker(clips, protocol, target_chain, seed=seed, segment=segment)
+            errors = run_synthetic(
+                maker,
+                methods,
+                farm,
+                pairs=pairs,
+                metrics=(*ALWAYS, "pesq") if pesq else ALWAYS,
+                threads=farm.n_jobs,
+                progress=lambda done, total, n=number, p=protocol: progress(
+                    n * total + done, total * len(protocols), f"{p}: {done} of {total} pairs"
+                ),
+            )
+            reports.append(
+                {
+                    "protocol": protocol,
+                    "pairs": len(errors.speakers),
+                    "seed": seed,
+                    "command": command,
+                    "versions": versions([method.spec for method in methods]),
+                    "audio": {"folder": str(audio), "where": where, "split": SPLIT, "clips": len(clips.clips)},
+                    "sample_rate": clips.sample_rate,
+                    "segment": segment,
+                    "chains": {method.name: method.spec.label for method in methods},
+                    "seconds": round(time.perf_counter() - began, 1),
+                    **summarise_errors(errors, seed),
+                }
+            )
+    return reports
