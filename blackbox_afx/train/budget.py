@@ -19,54 +19,26 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Parameters
     ----------
-    shards : int
-        Files of self-made training pairs.
-    shard_pairs : int
-        Pairs in each.
-    warm_steps : int
-        Steps of the warm start.
-    batch : int
-        Pairs a warm-start step.
-    audio_steps : int
-        Steps on the audio loss through the plugin; 0 leaves the stage out.
-    audio_batch : int
-        Pairs an audio step.
+    shards, shard_clips : int
+        Files of self-made training pairs, and clips in each.
+    proxy_steps, warm_steps, batch : int
+        Steps of the feature proxy and of the controller's warm start, and pairs in each.
+    audio_steps, audio_batch : int
+        Steps on the audio loss through the plugin (0 leaves the stage out), and pairs in each.
     held_out : int
         Held-out pairs that judge each stage.
+    score_s : float
+        Seconds that one such judgement takes.
     """
 
     shards: int
-    shard_pairs: int
+    shard_clips: int
+    proxy_steps: int
     warm_steps: int
     batch: int
     audio_steps: int
     audio_batch: int
     held_out: int
-
-    @property
-    def pairs(self) -> int:
-        """Training pairs in all."""
-        return self.shards * self.shard_pairs
-
-
-class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold seconds measured by the calibration.
-
-    Parameters
-    ----------
-    pair_s : float
-        One training pair, all workers busy.
-    step_s : float
-        One warm-start step.
-    audio_step_s : float
-        One step on the audio loss.
-    score_s : float
-        One held-out score.
-    """
-
-    pair_s: float
-    step_s: float
-    audio_step_s: float
     score_s: float
 
 

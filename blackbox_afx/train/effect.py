@@ -31,9 +31,7 @@ class FarmEffect:
         self.examples = self.failed = 0
         self.last_failure = ""
 
-    def render(
-        self, audio: Sequence[np.ndarray], positions: np.ndarray
-    ) -> tuple[list[np.ndarray], np.ndarray]:
+    def render(self, audio: Sequence[np.ndarray], positions: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         """Render one example a row.
 
         Parameters
@@ -59,8 +57,7 @@ class FarmEffect:
         good = np.array([result.failure is None for result in results])
         self._count(results)
         rendered = [
-            result.value if ok else np.zeros_like(clip)
-            for result, ok, clip in zip(results, good, audio, strict=True)
+            result.value if ok else np.zeros_like(clip) for result, ok, clip in zip(results, good, audio, strict=True)
         ]
         return rendered, good
 

@@ -98,9 +98,7 @@ def run_stage(
         Steps done, over all sittings.
     """
     trainable = [weight for weight in network.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trainable, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=stage.weight_decay
-    )
+    optimizer = torch.optim.AdamW(trainable, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=stage.weight_decay)
     averaged = copy.deepcopy(network).eval().requires_grad_(False)
     first = _restore(stage, network, averaged, optimizer, folder)
     saved, running, done = time.monotonic(), math.nan, first

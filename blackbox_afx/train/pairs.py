@@ -24,7 +24,6 @@ def make_pairs(
     worker: Any,
     spec: ChainSpec,
     book: str,
-    *,
     seed: int,
     clips: int,
     settings: int,
@@ -88,3 +87,34 @@ def make_pairs(
             except PluginError:
                 made["valid"][c, k] = False
     return made
+
+
+def make_audio_pair(
+    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hear: bool
+) -> dict[str, np.ndarray]:
+    """Make one training pair with its audio; runs in a render worker.
+
+    Returns
+    -------
+    dict
+        ``input`` and ``target`` float32 [segment] (both zero-padded), ``values`` float64 [controls]; ``source`` and
+        ``reference``: statistics where `hear`, else the audio itself.
+    """
+    rng = np.random.default_rng(seed)
+    clips = read_clip_book(book)
+    first, second = ClipSampler(rng, clips, segment, min(segment // 2, 32768)).draw()
+    values = spec.space.snap(rng.random(len(spec.space)))
+    chain, rate = worker.chain(spec), clips.sample_rate
+    target, reference = (chain.render(np.ascontiguousarray(half)[None], values, rate)[0] for half in (first, second))
+    heard = [statistics(part, rate) if hear else _padded(part, segment) for part in (first, reference)]
+    return {
+        "input": _padded(first, segment),
+        "target": _padded(target, segment),
+        "values": values,
+        "source": heard[0],
+        "reference": heard[1],
+    }
+
+
+def _padded(audio: np.ndarray, samples: int) -> np.ndarray:
+    return np.pad(np.asarray(audio, np.float32)[:samples], (0, max(0, samples - len(audio))))

@@ -43,15 +43,11 @@ class RunFolder:
         self.out = Path(out)
         self.path = self.out.with_name(self.out.name + ".run")
         if self.out.is_dir():
-            raise OutputError(
-                f"{self.out} is a folder; give the name of a file, for example {self.out / 'my.afx'}"
-            )
+            raise OutputError(f"{self.out} is a folder; give the name of a file, for example {self.out / 'my.afx'}")
         if self.out.exists() and not force:
             raise OutputError(f"{self.out} exists; give --force to replace it, or another name")
         if self.path.exists() and not (resume or force):
-            raise OutputError(
-                f"{self.path} holds an unfinished run; give --resume to go on or --force to start afresh"
-            )
+            raise OutputError(f"{self.path} holds an unfinished run; give --resume to go on or --force to start afresh")
         if resume and not self.path.exists():
             raise OutputError(f"there is no unfinished run at {self.path}; leave out --resume to start one")
         if force and not resume and self.path.exists():
@@ -119,9 +115,7 @@ class RunFolder:
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file beside its place and rename it there."""
     beside = path.with_name(path.name + ".part")
-    save_file(
-        {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, beside, metadata
-    )
+    save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, beside, metadata)
     os.replace(beside, path)
 
 
