@@ -277,7 +277,7 @@ class Chain:
         """
         audio = _checked(audio)
         for k in range(len(self._instances)):
-            values = self._values(k, raw, audio.shape[-1], sample_rate, block_size)
+            values = self._values(k, raw, sample_rate, block_size)
             audio = self._step(k, audio, values, sample_rate, block_size)
         return audio
 
@@ -296,7 +296,6 @@ class Chain:
         self,
         k: int,
         raw: np.ndarray | Trajectory,
-        samples: int | None,
         sample_rate: int,
         block_size: int | None,
     ) -> np.ndarray:
@@ -306,10 +305,9 @@ class Chain:
             if raw.controls != total:
                 raise UsageError(f"the trajectory moves {raw.controls} controls, {self.spec.label} has {total}")
             size = block_size or self.spec.profiles[k].block_size
-            # Past its last point a trajectory holds, and so does the last row of lanes.
-            end = raw.times[-1] * sample_rate
-            last = int(np.ceil(end / size)) + 1 if samples is None else -(-samples // size)
-            return _still(raw.lanes(max(1, last), size, sample_rate)[:, columns])
+            # Through its last point, however long the audio is: the last row holds, also while latency drains.
+            rows = int(np.ceil(raw.times[-1] * sample_rate / size)) + 1
+            return _still(raw.lanes(rows, size, sample_rate)[:, columns])
         raw = np.asarray(raw, np.float64)
         if raw.ndim not in (1, 2) or raw.shape[-1] != total or not len(raw):
             raise UsageError(
@@ -378,7 +376,7 @@ class Chain:
         channels = len(_checked(first))
         pieces: Iterator[np.ndarray] = map(_checked, itertools.chain([first], source))
         for k in range(len(self._instances)):
-            values = self._values(k, raw, None, sample_rate, block_size)
+            values = self._values(k, raw, sample_rate, block_size)
             pieces = self._stream_one(k, pieces, channels, values, sample_rate, block_size)
         yield from pieces
 

@@ -22,10 +22,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 def active_backend() -> tuple[Any, int | None]:
     """The joblib backend that processes are asked of, and the worker count set with it, if any."""
-    backend: Any
-    count: Any
-    backend, count = joblib.parallel.get_active_backend(prefer="processes")
-    return backend, count
+    active: tuple[Any, Any] = joblib.parallel.get_active_backend(prefer="processes")
+    return active
 
 
 def recovers(backend: Any) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,7 +20,7 @@ import msgspec
 import numpy as np
 import psutil
 
-from blackbox_afx.errors import AudioError, FarmError, UsageError
+from blackbox_afx.errors import AudioError, FarmError, PluginError, UsageError
 from blackbox_afx.plugins.chain import Chain, ChainSpec
 from blackbox_afx.plugins.jobs import AudioRef, Job
 from blackbox_afx.plugins.journal import Outcome, Writer
@@ -29,6 +30,8 @@ CHAINS = 8
 AUDIO_BYTES = 96 << 20
 """Audio that stays in a worker's memory; well below the growth at which workers are replaced."""
 PARENT_CHECK_S = 1.0
+NOT_SOUND = re.compile(r" gave (NaN|samples of)")
+"""How the hosts word that a plugin's output is not sound (`blocks.check_output`)."""
 
 # Set once in each worker process.
 _worker: Worker | None = None
@@ -157,7 +160,8 @@ class Worker:
         except Exception as error:
             self.note(traceback.format_exc())
             message = f"{type(error).__name__}: {error}".splitlines()[0]
-            return Outcome(kind="exception", message=message, point=self.point)
+            kind = "nan" if isinstance(error, PluginError) and NOT_SOUND.search(message) else "exception"
+            return Outcome(kind=kind, message=message, point=self.point)
         return Outcome(kind="nan", message=flaw, point=self.point) if flaw else Outcome(value=value)
 
     def run_chunk(self, chunk: Chunk) -> Report:
