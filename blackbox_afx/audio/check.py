@@ -27,16 +27,13 @@ def _refuse_level(peak: float, name: str | Path) -> None:
 def _refuse_short(seconds: float, min_seconds: float, name: str | Path) -> None:
     if seconds < min_seconds:
         raise AudioError(
-            f"{name} is too short ({seconds:.2f} s); expected at least {min_seconds:.2f} s; "
-            "use a longer recording"
+            f"{name} is too short ({seconds:.2f} s); expected at least {min_seconds:.2f} s; use a longer recording"
         )
 
 
 def _refuse_non_finite(bad: int, name: str | Path) -> None:
     if bad:
-        raise AudioError(
-            f"{name} holds {bad} samples that are NaN or infinite; expected numbers only; export it again"
-        )
+        raise AudioError(f"{name} holds {bad} samples that are NaN or infinite; expected numbers only; export it again")
 
 
 def check_audio(

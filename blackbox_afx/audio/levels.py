@@ -11,7 +11,6 @@ import math
 import numpy as np
 
 from blackbox_afx.errors import AudioError
-from blackbox_afx.types import Audio
 
 
 def _db(amplitude: float) -> float:
@@ -35,19 +34,19 @@ def rms_db(audio: np.ndarray) -> float:
     return _db(math.sqrt(float(np.mean(np.square(audio, dtype=np.float64)))))
 
 
-def normalise_peak(audio: Audio, dbfs: float = -12.0) -> tuple[Audio, float]:
+def normalise_peak(audio: np.ndarray, dbfs: float = -12.0) -> tuple[np.ndarray, float]:
     """Scale a recording so that its largest sample has a given level.
 
     Parameters
     ----------
-    audio : np.ndarray [channels, samples] float32
+    audio : np.ndarray [channels, samples] or [samples] float32
         All channels get the same gain.
     dbfs : float
         The wanted peak, dBFS.
 
     Returns
     -------
-    audio : np.ndarray [channels, samples] float32
+    audio : np.ndarray, same shape, float32
         A scaled copy.
     gain_db : float
         The gain that was applied; subtract it to go back.
@@ -60,8 +59,6 @@ def normalise_peak(audio: Audio, dbfs: float = -12.0) -> tuple[Audio, float]:
     level = peak_dbfs(audio)
     if not math.isfinite(level):
         what = "silent" if level == -math.inf else "not finite (NaN or infinite samples)"
-        raise AudioError(
-            f"the audio is {what}; expected a signal to bring to {dbfs:g} dBFS; give another one"
-        )
+        raise AudioError(f"the audio is {what}; expected a signal to bring to {dbfs:g} dBFS; give another one")
     gain_db = dbfs - level
     return (audio * np.float32(10.0 ** (gain_db / 20.0))).astype(np.float32, copy=False), gain_db

@@ -188,9 +188,7 @@ def read_audio(
         except soundfile.LibsndfileError as error:
             raise _damaged(path, error) from None
     if len(data) == 0 and count > 0:
-        raise AudioError(
-            f"{path} promises {count} frames and gives none: damaged; replace it or leave it out"
-        )
+        raise AudioError(f"{path} promises {count} frames and gives none: damaged; replace it or leave it out")
     audio = np.ascontiguousarray(data.T)
     if mono and len(audio) > 1:
         audio = audio.mean(axis=0, keepdims=True, dtype=np.float32)

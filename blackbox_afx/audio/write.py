@@ -120,9 +120,7 @@ class AudioWriter:
             reason = error.strerror
             raise OutputError(f"{self.path} can't be written ({reason}); choose another folder") from None
         try:
-            self._file = soundfile.SoundFile(
-                self._handle, "w", sample_rate, channels, self.subtype, format=container
-            )
+            self._file = soundfile.SoundFile(self._handle, "w", sample_rate, channels, self.subtype, format=container)
         except (soundfile.LibsndfileError, ValueError, TypeError) as error:
             self._discard()
             reason = str(getattr(error, "error_string", error)).rstrip(".")
