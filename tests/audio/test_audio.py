@@ -134,9 +134,7 @@ def test_blocks_add_up_to_the_whole(tmp_path, noise, block, rate):
 def test_stream_of_a_part_in_mono(tmp_path, noise):
     write_audio(tmp_path / "x.wav", noise, RATE, subtype="FLOAT")
     blocks = list(stream(tmp_path / "x.wav", 700, start=100, frames=5000, mono=True))
-    np.testing.assert_allclose(
-        np.concatenate(blocks, axis=1), noise[:, 100:5100].mean(axis=0)[None], atol=1e-7
-    )
+    np.testing.assert_allclose(np.concatenate(blocks, axis=1), noise[:, 100:5100].mean(axis=0)[None], atol=1e-7)
 
 
 def test_a_long_file_is_copied_in_bounded_memory(tmp_path):

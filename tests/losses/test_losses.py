@@ -13,9 +13,7 @@ from blackbox_afx.losses import FFT_SIZES, StyleLoss, multi_resolution_stft
 
 def theirs(sizes: tuple[int, ...] = FFT_SIZES) -> torch.nn.Module:
     hops = [size // 2 for size in sizes]
-    return auraloss.freq.MultiResolutionSTFTLoss(
-        list(sizes), hops, list(sizes), w_sc=0.0, w_log_mag=1.0, w_lin_mag=1.0
-    )
+    return auraloss.freq.MultiResolutionSTFTLoss(list(sizes), hops, list(sizes), w_sc=0.0, w_log_mag=1.0, w_lin_mag=1.0)
 
 
 def pair(batch: int, channels: int, samples: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -73,9 +73,7 @@ def test_msd_of_a_gain_is_its_logarithm_plus_the_linear_part(noise):
 def test_msd_of_short_and_of_unequal_lengths(noise):
     assert mel_distance(noise[0][:5000], noise[1][:5000], RATE) > 0
     assert mel_distance(noise[0], noise[1][:40000], RATE) > 0
-    assert mel_distance(np.tile(noise[0], 3), noise[0], RATE) < 0.5 * mel_distance(
-        noise[0] * 4, noise[0], RATE
-    )
+    assert mel_distance(np.tile(noise[0], 3), noise[0], RATE) < 0.5 * mel_distance(noise[0] * 4, noise[0], RATE)
 
 
 def test_stft_distance_is_auraloss(noise):
@@ -160,9 +158,7 @@ def test_pesq_scale_and_failures():
 
 
 def test_failures_are_counted_apart():
-    summary = summarise(
-        [{"a": 1.0, "b": math.nan}, {"a": 3.0, "b": math.nan}, {"a": math.nan, "b": math.nan}]
-    )
+    summary = summarise([{"a": 1.0, "b": math.nan}, {"a": 3.0, "b": math.nan}, {"a": math.nan, "b": math.nan}])
     assert summary == {
         "a": {"mean": 2.0, "measured": 2, "failed": 1},
         "b": {"mean": None, "measured": 0, "failed": 3},
