@@ -143,6 +143,6 @@ def _read(path: Path, *, tensors: bool) -> tuple[ControllerCard, dict[str, Tenso
         ) from None
     if card.schema > SCHEMA:
         raise ControllerError(
-            f"{path}: made by a newer version (schema {card.schema}, this one reads up to {SCHEMA}); upgrade blackbox-afx"
+            f"{path}: of schema {card.schema}, this version reads up to {SCHEMA}; upgrade blackbox-afx"
         )
     return card, weights

@@ -31,8 +31,8 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> float:
-        """Mean of the ratios; what stages are compared by."""
-        return float(np.mean(list(self.ratio.values())))
+        """Geometric mean of the ratios; what stages are compared by, so that no one metric outweighs the others."""
+        return float(np.exp(np.mean(np.log(np.maximum(list(self.ratio.values()), 1e-6)))))
 
     def text(self) -> str:
         """Word the ratios in one line."""
