@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -123,6 +123,7 @@ class AudioRef(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+@runtime_checkable
 class Job(Protocol):
     """Anything that a farm can run. It must pickle, and its module must not import torch."""
 
