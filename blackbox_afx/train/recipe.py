@@ -33,6 +33,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ----------
     plugins : tuple of str
         The chain; empty where the command line names it.
+    minutes : float > 0
+        Wall-clock budget.
     method : str
         Name in `blackbox_afx.train.methods.METHODS`.
     encoder, controller : str
@@ -64,6 +66,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     plugins: tuple[str, ...] = ()
+    minutes: float = 20.0
     method: str = "orthogonal"
     encoder: str = "statistics"
     controller: str = "residual"
@@ -91,6 +94,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("sample_rate", "segment", "settings", "batch", "audio_batch", "held_out"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 1 or more")
+
+
+def change_recipe(recipe: Recipe, **changes: Any) -> Recipe:
+    """Give a copy with some fields changed; a None changes nothing."""
+    return msgspec.structs.replace(recipe, **{name: value for name, value in changes.items() if value is not None})
 
 
 def load_recipe(path: str | os.PathLike[str]) -> Recipe:

@@ -1,0 +1,141 @@
+"""`afx learn`: point at plugins and recordings, get their style controller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.errors import UsageError
+
+if TYPE_CHECKING:
+    from blackbox_afx.train.learn import Learned
+
+Flag = Parameter(negative="")
+
+
+@example("""
+$ afx learn zam_eq2 zam_comp --audio recordings/ --where type=speech --minutes 20 --out voice.safetensors
+ZamEQ2 > ZamComp: 17 controls
+learning: 43 % pairs: 41280 training pairs
+...
+held out: STFT 0.33 MSD 0.28 SCE 0.41 RMS 0.13 LUFS 0.14 of the input's error (64 pairs, warm start)
+wrote voice.safetensors
+next: afx transfer INPUT REFERENCE --controller voice.safetensors --out OUT.wav
+""")
+def learn(
+    *plugins: Annotated[str, Parameter(name="PLUGIN")],
+    audio: Path,
+    out: Path,
+    where: str | None = None,
+    controls: str | None = None,
+    preset: Path | None = None,
+    minutes: float | None = None,
+    method: str | None = None,
+    recipe: str | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    device: Literal["cpu"] = "cpu",
+    resume: Annotated[bool, Flag] = False,
+    force: Annotated[bool, Flag] = False,
+    allow_version: Annotated[bool, Flag] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Learn a style controller for plugins from a folder of audio.
+
+    Parameters
+    ----------
+    plugins
+        One or several, in the order that audio goes through them: a shipped profile, a profile.toml, a path, an LV2
+        URI, or builtin:Compressor.
+    audio
+        A folder of recordings; a MANIFEST.csv's splits train and val are honoured.
+    out
+        The controller file to write; OUT.run beside it keeps checkpoints while the run goes on.
+    where
+        Keep recordings whose manifest columns have these values, such as type=speech.
+    controls
+        Which controls to set: names or patterns, separated by commas, or auto:24 for those that move the sound most.
+    preset
+        A .vstpreset with the values of all that is not controlled (a single plugin only).
+    minutes
+        Wall-clock budget; 20 by default.
+    method
+        One of `afx list methods`.
+    recipe
+        A recipe's name or file.
+    seed
+        The same seed and step plan give the same controller on one machine.
+    jobs
+        Render workers; as many as there are cores by default.
+    device
+        Where the network is trained.
+    resume
+        Go on with an unfinished run.
+    force
+        Start afresh, and replace what is there.
+    allow_version
+        Use a plugin of another version than its profile was made on.
+    as_json
+        Print the scores and the card as JSON.
+    """
+    from blackbox_afx import shelf
+    from blackbox_afx.plugins.chain import ChainSpec
+    from blackbox_afx.plugins.resolve import resolve_plugin
+    from blackbox_afx.train.methods import find_method
+
+    if method is not None:
+        find_method(method)
+    if minutes is not None and not minutes > 0:
+        raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 20")
+    from blackbox_afx.train.recipe import Recipe, change_recipe, load_recipe
+
+    chosen = load_recipe(shelf.find("train", recipe)) if recipe else Recipe()
+    tokens = list(plugins) or list(chosen.plugins)
+    if not tokens:
+        raise UsageError("no PLUGIN was given; expected at least one, for example zam_eq2 or builtin:Compressor")
+    if preset is not None and len(tokens) > 1:
+        raise UsageError("--preset goes with a single plugin; put base_preset into the profiles of a chain instead")
+    profiles = [
+        resolve_plugin(token, controls=controls, preset=preset, allow_version=allow_version, note=note)
+        for token in tokens
+    ]
+    spec = ChainSpec(profiles=tuple(profiles))
+    if not as_json:
+        say(f"{spec.label}: {len(spec.space)} controls")
+    from blackbox_afx.train.learn import learn as run
+
+    with progress("learning", total=1.0) as meter:
+        learned = run(
+            profiles,
+            audio,
+            out=out,
+            where=where,
+            minutes=minutes or chosen.minutes,
+            recipe=change_recipe(chosen, method=method),
+            seed=seed,
+            jobs=jobs,
+            resume=resume,
+            force=force,
+            report=lambda stage, share, words: meter.update(share, f"{stage}: {words}"),
+        )
+    tell(learned, as_json=as_json)
+
+
+def tell(learned: Learned, *, as_json: bool) -> None:
+    """Say what a run came to."""
+    for stage in learned.cut:
+        warn(f"the deadline cut the stage '{stage}' short; the same budget on a quieter machine goes further")
+    if as_json:
+        emit_json({"path": learned.path, "seconds": learned.seconds, "card": learned.card})
+        return
+    if learned.chosen in learned.scores:
+        scores = learned.scores[learned.chosen]
+        say(f"held out: {scores.text()} ({scores.pairs} pairs, {learned.chosen})")
+    for name, scores in learned.scores.items():
+        if name != learned.chosen:
+            say(f"  the stage '{name}' was rolled back: {scores.text()}")
+    note(f"wrote {learned.path} after {learned.seconds:.0f} s")
+    note(f"next: afx transfer INPUT REFERENCE --controller {learned.path} --out OUT.wav")
