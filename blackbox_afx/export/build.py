@@ -95,7 +95,7 @@ def build_session(
     AudioError
         A file can't be read, or the render has another rate or channel count than the original.
     """
-    about = info(source)
+    about = info(Path(source))
     end_s = about.frames / about.sample_rate
     if isinstance(lanes, ThinLanes):
         thin, thinning = (
@@ -127,11 +127,11 @@ def build_session(
     )
     tracks = [Track(name=f"{stem} ({spec.label})", clips=(clip,), plugins=plugins)]
     if render is not None:
-        made = info(render)
+        made = info(Path(render))
         if (made.sample_rate, made.channels) != (about.sample_rate, about.channels):
             raise AudioError(
-                f"{render}: {made.sample_rate} Hz and {made.channels} channels, its original has {about.sample_rate} Hz "
-                f"and {about.channels}; give the render of this recording"
+                f"{render}: {made.sample_rate} Hz and {made.channels} channels, its original has {about.sample_rate} "
+                f"Hz and {about.channels}; give the render of this recording"
             )
         ours = Clip(
             path=str(Path(render).resolve()),
@@ -244,6 +244,7 @@ def parameter_table(profile: Profile) -> tuple[Parameter, ...]:
                             hidden=row.hidden,
                             program=row.program,
                             bypass=row.bypass,
+                            plain_samples=row.plain_samples if np.all(np.isfinite(row.plain_samples)) else (),
                         )
                         for row in entry.parameters
                     )

@@ -54,11 +54,10 @@ def plain_points(lane: Lane, value: ControlValue, *, error: float = RAMP_ERROR) 
     times, plain : float64 [points]
         The lane's own points where the control's map is straight or the lane is held; more elsewhere.
     """
-    times, plain = np.asarray(lane.times, np.float64), np.asarray(lane.plain, np.float64)
-    if lane.hold or (value.raw_scale == "linear" and not value.raw_table):
-        return times, plain
+    times, raw = np.asarray(lane.times, np.float64), np.asarray(lane.raw, np.float64)
     control = control_of(value)
-    raw = np.asarray(lane.raw, np.float64)
+    if lane.hold or (value.raw_scale == "linear" and not value.raw_table):
+        return times, control.plain_from_raw(raw)
     new_times, new_raw = [times[:1]], [raw[:1]]
     for k in range(len(times) - 1):
         cuts = _cuts(control, raw[k], raw[k + 1], error)

@@ -1,0 +1,287 @@
+"""Play sessions in a real Ardour, without a screen or a sound card, and render the same on its block grid.
+
+Conventions: everything Ardour keeps (plugin cache, settings) goes to a folder of its own. Its exit status tells
+nothing: about one run in ten of Ardour 7 ends in a crash after the file was written whole, and a session whose plugin
+is missing exports dry audio with status 0. What counts is the file: as many samples as expected, and not the dry input.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import soundfile
+
+from blackbox_afx.errors import PluginError
+from blackbox_afx.plugins.chain import Chain
+from blackbox_afx.plugins.trajectory import Trajectory
+
+PERIOD = 1024
+"""Samples of a process cycle of Ardour's export tool."""
+
+PREROLL = 256
+"""Samples that the export tool runs ahead of the first one, without plugin latency."""
+
+TRIES = 4
+TIMEOUT_S = 60.0
+
+
+class ArdourError(PluginError):
+    """Ardour gave no file, not the right one, or dry audio."""
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """Where Ardour's tools are.
+
+    Parameters
+    ----------
+    version : int
+    export, lua : Path
+    scanner : Path
+        Of VST3 plugins.
+    libraries : Path
+        What the scanner needs in its library path.
+    """
+
+    version: int
+    export: Path
+    lua: Path
+    scanner: Path
+    libraries: Path
+
+
+class Played(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Hold what Ardour exported.
+
+    Parameters
+    ----------
+    audio : float32 [2, samples]
+        The master bus.
+    sample_rate : int
+    tries : int
+        How often Ardour had to be started.
+    ends : tuple of (int or str)
+        Exit status of each start; negative for a signal, "hang" where it was ended.
+    """
+
+    audio: np.ndarray
+    sample_rate: int
+    tries: int
+    ends: tuple[int | str, ...]
+
+
+def find_ardour() -> Tools | None:
+    """Find the newest installed Ardour that has an export tool; None without one."""
+    found = []
+    for folder in os.get_exec_path():
+        for export in Path(folder).glob("ardour*-export"):
+            match = re.fullmatch(r"ardour(\d+)-export", export.name)
+            if match:
+                found.append((int(match[1]), export))
+    for version, export in sorted(found, reverse=True):
+        for libraries in (export.parent.parent / "lib" / f"ardour{version}", export.parent / "lib"):
+            scanner = libraries / "ardour-vst3-scanner"
+            if scanner.exists():
+                lua = export.with_name(f"ardour{version}-lua")
+                return Tools(version=version, export=export, lua=lua, scanner=scanner, libraries=libraries)
+    return None
+
+
+class ArdourBench:
+    """Scan plugins and export sessions with an Ardour that keeps to one folder.
+
+    Parameters
+    ----------
+    folder : path
+        For its settings, cache and exports.
+    tools : Tools, optional
+        The newest installed by default.
+
+    Raises
+    ------
+    ArdourError
+        There is no Ardour.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], tools: Tools | None = None) -> None:
+        found = tools or find_ardour()
+        if found is None:
+            raise ArdourError("no ardourN-export was found; install Ardour 7 or later (Debian: apt-get install ardour)")
+        self.tools = found
+        self.folder = Path(folder).resolve()
+        self._scanned: set[Path] = set()
+        self._runs = 0
+        self.environment = dict(os.environ)
+        for name in ("config", "cache"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            self.environment[f"XDG_{name.upper()}_HOME"] = str(self.folder / name)
+        self.environment.pop("DISPLAY", None)
+
+    def scan(self, plugins: Iterable[str | os.PathLike[str]]) -> None:
+        """Tell Ardour of VST3 plugins: it loads none that its cache does not list.
+
+        Raises
+        ------
+        ArdourError
+            The scanner refuses one.
+        """
+        paths = {Path(plugin) for plugin in plugins}
+        environment = {**self.environment, "LD_LIBRARY_PATH": str(self.tools.libraries)}
+        for path in sorted(paths - self._scanned):
+            done = subprocess.run(
+                [str(self.tools.scanner), "-q", str(path)],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+            if done.returncode:
+                raise ArdourError(
+                    f"{path}: Ardour's scanner ended with {done.returncode}: {done.stderr.strip()[-300:]}"
+                )
+            self._scanned.add(path)
+
+    def export(
+        self,
+        session_file: str | os.PathLike[str],
+        frames: int,
+        *,
+        dry: np.ndarray | None = None,
+        tries: int = TRIES,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Played:
+        """Export the master bus of a session as float WAV.
+
+        Parameters
+        ----------
+        session_file : path
+            The ``.ardour`` file.
+        frames : int
+            Samples that the session lasts.
+        dry : float32 [channels, samples], optional
+            What would come out if no plugin were loaded; that is refused.
+        tries : int
+            Starts at the most.
+        timeout_s : float
+            Seconds a start.
+
+        Returns
+        -------
+        Played
+
+        Raises
+        ------
+        ArdourError
+            No start gave a whole file, or it gave the dry audio.
+        """
+        session_file = Path(session_file).resolve()
+        self._runs += 1
+        out = self.folder / f"export-{self._runs}.wav"
+        ends: list[int | str] = []
+        said = ""
+        for _ in range(tries):
+            out.unlink(missing_ok=True)
+            command = [str(self.tools.export), "-b", "float", "-o", str(out)]
+            command += [str(session_file.parent), session_file.stem]
+            try:
+                done = subprocess.run(
+                    command,
+                    env=self.environment,
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=timeout_s,
+                    check=False,
+                )
+                ends.append(done.returncode)
+                said = (done.stdout + done.stderr).strip()
+            except subprocess.TimeoutExpired:
+                ends.append("hang")
+            audio, sample_rate = _whole(out, frames)
+            if audio is not None:
+                if dry is not None and is_dry(audio, dry):
+                    raise ArdourError(
+                        f"{session_file.name}: Ardour exported the dry input; it did not load the plugins: "
+                        f"{said[-300:]}"
+                    )
+                return Played(audio=audio, sample_rate=sample_rate, tries=len(ends), ends=tuple(ends))
+        raise ArdourError(
+            f"{session_file.name}: Ardour gave no file of {frames} samples in {tries} starts ({ends}): {said[-500:]}"
+        )
+
+    def run_lua(self, script: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> str:
+        """Run a Lua script in Ardour and give back what it printed; a crash may cost the end of it."""
+        self._runs += 1
+        path = self.folder / f"script-{self._runs}.lua"
+        path.write_text(script, encoding="utf-8")
+        done = subprocess.run(
+            [str(self.tools.lua), str(path), *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+        return done.stdout
+
+
+def _whole(path: Path, frames: int) -> tuple[np.ndarray | None, int]:
+    try:
+        audio, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError):
+        return None, 0
+    return (np.ascontiguousarray(audio.T), sample_rate) if len(audio) == frames else (None, 0)
+
+
+def is_dry(audio: np.ndarray, dry: np.ndarray) -> bool:
+    """Tell whether audio [2, samples] is just the input [channels, samples], within -100 dB."""
+    dry = np.broadcast_to(dry, audio.shape) if len(dry) == 1 else dry
+    difference = np.asarray(audio, np.float64) - dry[:, : audio.shape[1]]
+    return bool(np.sqrt(np.mean(difference**2)) <= 1e-5 * np.sqrt(np.mean(np.asarray(dry, np.float64) ** 2)))
+
+
+def grid_pad(latency: int, *, period: int = PERIOD, preroll: int = PREROLL) -> int:
+    """Say how many zeros in front put our blocks where Ardour's cycles lie.
+
+    Parameters
+    ----------
+    latency : int
+        Samples of the slowest track.
+    period, preroll : int
+        Of Ardour's export tool.
+    """
+    return -(preroll + latency) % period
+
+
+def render_on_grid(
+    chain: Chain, audio: np.ndarray, trajectory: Trajectory, sample_rate: int, *, period: int = PERIOD, pad: int = 0
+) -> np.ndarray:
+    """Render as Ardour plays: in blocks of its period, the first of them begun before the audio does.
+
+    Parameters
+    ----------
+    chain : Chain
+    audio : float32 [channels, samples]
+    trajectory : Trajectory
+    sample_rate : int
+        Hertz.
+    period : int
+        Samples a cycle.
+    pad : int
+        Samples of silence in front, as `grid_pad` says.
+
+    Returns
+    -------
+    float32 [channels, samples]
+    """
+    padded = np.pad(np.asarray(audio, np.float32), ((0, 0), (pad, 0)))
+    starts = np.arange(-(-padded.shape[1] // period)) * period - pad
+    rows = trajectory.at(np.maximum(starts, 0) / sample_rate)
+    return chain.render_raw(padded, rows, sample_rate, block_size=period)[:, pad:]
