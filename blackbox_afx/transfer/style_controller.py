@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blackbox_afx.errors import ControllerError, PluginError, UsageError
+from blackbox_afx.errors import ControllerError, PluginError, ProfileError, UsageError
 from blackbox_afx.networks.controller_file import ControllerCard, load_controller
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.plugins.chain import ChainSpec
@@ -78,7 +78,7 @@ class StyleController:
         for profile in self.card.profiles:
             try:
                 warnings += check_installed(profile, allow_version=allow_version)
-            except PluginError as error:
+            except (PluginError, ProfileError) as error:
                 raise ControllerError(f"this controller needs {profile.label}: {error}") from None
         return warnings
 
