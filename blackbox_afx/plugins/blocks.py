@@ -186,6 +186,7 @@ def through_blocks(
         As many samples as came in.
     """
     changes = np.array([], int) if rows is None else 1 + np.flatnonzero((rows[1:] != rows[:-1]).any(axis=1))
+    starts = set(changes.tolist())
     carry: list[np.ndarray] = []
     waiting = taken = given = block = 0
     shown: np.ndarray | None = None
@@ -196,9 +197,9 @@ def through_blocks(
         while at < blocks:
             until = blocks
             if rows is not None:
-                if shown is None or block in changes:
-                    shown = rows[min(block, len(rows) - 1)]
-                    apply(shown)
+                if shown is None or block in starts:
+                    shown = row = rows[min(block, len(rows) - 1)]
+                    apply(row)
                 later = changes[np.searchsorted(changes, block, side="right") :]
                 until = min(blocks, at + int(later[0]) - block) if len(later) else blocks
             yield process(np.ascontiguousarray(audio[:, at * block_size : until * block_size]))

@@ -149,7 +149,7 @@ EFFECTS: dict[str, tuple[BuiltinControl, ...]] = {
         _FEEDBACK,
         _MIX,
     ),
-    "PitchShift": (BuiltinControl("semitones", "Semitones", "st", -12, 12),),
+    "PitchShift": (BuiltinControl("semitones", "Semitones", "st", -12, 12, automatable=False),),
     "Resample": (
         BuiltinControl("target_sample_rate", "Sample rate", "Hz", 1000, 24000, "log", automatable=False),
         _QUALITY,
@@ -187,6 +187,9 @@ COMPOSITES: dict[str, tuple[Stage, ...]] = {
     ),
 }
 """Several effects in a row as one plugin."""
+
+WHOLE = frozenset({"GSMFullRateCompressor", "PitchShift"})
+"""Effects that pedalboard 0.9.26 renders right only in one call: fed in pieces, they give other sound or silence."""
 
 _DYNAMIC = {"Compressor", "NoiseGate", "Limiter", "BrickwallLimiter", "Clipping", "Distortion"}
 _TAIL_S = {"Reverb": 4.0, "Delay": 4.0, "Chorus": 0.5, "Phaser": 0.1}
@@ -281,15 +284,15 @@ def builtin_controls(name: str) -> tuple[Control, ...]:
                 name=place.name,
                 index=index,
                 unit=row.unit,
-                minimum=low,
-                maximum=high,
+                minimum=float(low),
+                maximum=float(high),
                 scale=row.scale,
                 # Attributes are float32: 0.707 reads back as 0.70700001...
                 default=float(np.clip(round(place.read(), 6), low, high)),
                 steps=max(len(row.choices) - 1, 0),
                 texts=row.choices,
-                plugin_minimum=low,
-                plugin_maximum=high,
+                plugin_minimum=float(low),
+                plugin_maximum=float(high),
                 raw_scale=row.scale,
                 automatable=row.automatable,
             )

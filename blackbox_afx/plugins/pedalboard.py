@@ -7,7 +7,7 @@ through the plugin first, which moves the state of a plugin with look-ahead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pedalboard_native import ExternalPluginReloadType, VST3Plugin
 
 from blackbox_afx.errors import PluginError, ProfileError
 from blackbox_afx.plugins.blocks import check_main_thread, check_output, render_whole, stream_pieces, through_blocks
-from blackbox_afx.plugins.builtins import build_effects, builtin_controls, builtin_latency
+from blackbox_afx.plugins.builtins import WHOLE, build_effects, builtin_controls, builtin_latency, stages
 from blackbox_afx.plugins.control import Control
 from blackbox_afx.plugins.locate import locate
 from blackbox_afx.plugins.parameters import HostParameter, check_table
@@ -83,10 +83,10 @@ class VST3Instance:
         self._restored: bytes | None = None
         self._played: int | None = None
         self._plugin: VST3Plugin | None = None
-        self._open()
-        check_table(profile, [parameter.name for parameter in self._plugin._parameters])
+        plugin = self._open()
+        check_table(profile, [parameter.name for parameter in plugin._parameters])
 
-    def _open(self) -> None:
+    def _open(self) -> VST3Plugin:
         check_main_thread(self.profile, "loaded")
         self._plugin = open_vst3(self.path, self.profile.identity.plugin_name)
         # pedalboard finds out by a noise probe whether reset() clears the sound, and its answer differs from
@@ -102,6 +102,7 @@ class VST3Instance:
             _put_state(self._plugin, *self._base)
         if self._restored is not None:
             _put_state(self._plugin, self._restored, True)
+        return self._plugin
 
     def _begin(self) -> VST3Plugin:
         """Bring the plugin to the state every render starts from."""
@@ -114,7 +115,7 @@ class VST3Instance:
         # Also after loading: pedalboard's own probe has counted samples, and would not drop the latency.
         self._plugin.reset()
         for control in self.profile.held:
-            raw = float(control.raw_from_plain(control.value))
+            raw = float(control.raw_from_plain(control.value or 0.0))
             _write(self.profile, control, self._plugin._parameters[control.index], raw)
         return self._plugin
 
@@ -139,7 +140,11 @@ class VST3Instance:
             out = plugin.process(audio, sample_rate, buffer_size=block_size, reset=False)
             return check_output(out, self.profile, shown)
 
-        return through_blocks(pieces, rows, block_size, apply, process, sample_rate)
+        yield from through_blocks(pieces, rows, block_size, apply, process, sample_rate)
+        if shown is not None:
+            # The plugin itself hears of values only while it processes; what it changed shows now.
+            for (control, parameter), raw in zip(active, shown, strict=True):
+                _confirm(self.profile, control, parameter, float(raw))
 
     def render(
         self, audio: np.ndarray, values: np.ndarray | None, sample_rate: int, *, block_size: int | None = None
@@ -232,6 +237,11 @@ def _put_state(plugin: VST3Plugin, content: bytes, preset: bool) -> None:
 
 def _write(profile: Profile, control: Control, parameter: Any, raw: float) -> None:
     parameter.raw_value = raw
+    _confirm(profile, control, parameter, raw)
+
+
+def _confirm(profile: Profile, control: Control, parameter: Any, raw: float) -> None:
+    """Read a value back."""
     kept = float(parameter.raw_value)
     near = STICKS if not control.steps else 0.5 / control.steps + STICKS
     if not abs(kept - raw) <= near:
@@ -252,6 +262,7 @@ class BuiltinInstance:
         self.profile = profile
         self._controls = builtin_controls(profile.identity.plugin_name)
         check_table(profile, [control.name for control in self._controls])
+        self._whole = any(stage.effect in WHOLE for stage in stages(profile.identity.plugin_name))
         self._board: pedalboard.Pedalboard | None = pedalboard.Pedalboard(
             build_effects(profile.identity.plugin_name)[0]
         )
@@ -276,10 +287,26 @@ class BuiltinInstance:
             shown = row
 
         def process(audio: np.ndarray) -> np.ndarray:
-            out = board.process(audio, sample_rate, buffer_size=block_size, reset=False)
+            out = board.process(audio, sample_rate, buffer_size=block_size, reset=self._whole)
             return check_output(out, self.profile, shown)
 
+        if self._whole:
+            return self._run_whole(pieces, rows, apply, process)
         return through_blocks(pieces, rows, block_size, apply, process, sample_rate)
+
+    def _run_whole(
+        self,
+        pieces: Iterable[np.ndarray],
+        rows: np.ndarray | None,
+        apply: Callable[[np.ndarray], None],
+        process: Callable[[np.ndarray], np.ndarray],
+    ) -> Iterator[np.ndarray]:
+        """Render in one call, for effects that can't be fed in pieces; streams are gathered first."""
+        gathered = list(pieces)
+        if rows is not None:
+            apply(rows[0])
+        if gathered:
+            yield process(np.concatenate(gathered, axis=1))
 
     def render(
         self, audio: np.ndarray, values: np.ndarray | None, sample_rate: int, *, block_size: int | None = None
