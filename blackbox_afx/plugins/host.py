@@ -93,6 +93,7 @@ class Instance(Protocol):
         ...
 
 
+@runtime_checkable
 class Host(Protocol):
     """Something that loads plugins."""
 
