@@ -40,23 +40,23 @@ def read(path: Path) -> tuple[np.ndarray, int]:
 
 def by_hand(record: dict) -> pedalboard.Pedalboard:
     """Set up the channel strip from what the JSON says, without this project's code."""
-    plain = {control["name"]: control["plain"] for control in record["plugins"][0]["controls"]}
+    plain = {control["name"].lower(): control["plain"] for control in record["plugins"][0]["controls"]}
 
     def shape(kind: type, name: str) -> pedalboard.Plugin:
-        return kind(cutoff_frequency_hz=plain[f"{name} Frequency"], gain_db=plain[f"{name} Gain"], q=plain[f"{name} Q"])
+        return kind(cutoff_frequency_hz=plain[f"{name} frequency"], gain_db=plain[f"{name} gain"], q=plain[f"{name} q"])
 
     return pedalboard.Pedalboard(
         [
-            shape(pedalboard.LowShelfFilter, "Low shelf"),
-            *(shape(pedalboard.PeakFilter, f"Peak {k}") for k in (1, 2, 3, 4)),
-            shape(pedalboard.HighShelfFilter, "High shelf"),
+            shape(pedalboard.LowShelfFilter, "low shelf"),
+            *(shape(pedalboard.PeakFilter, f"peak {k}") for k in (1, 2, 3, 4)),
+            shape(pedalboard.HighShelfFilter, "high shelf"),
             pedalboard.Compressor(
-                threshold_db=plain["Compressor Threshold"],
-                ratio=plain["Compressor Ratio"],
-                attack_ms=plain["Compressor Attack"],
-                release_ms=plain["Compressor Release"],
+                threshold_db=plain["compressor threshold"],
+                ratio=plain["compressor ratio"],
+                attack_ms=plain["compressor attack"],
+                release_ms=plain["compressor release"],
             ),
-            pedalboard.Gain(gain_db=plain["Output Gain"]),
+            pedalboard.Gain(gain_db=plain["output gain"]),
         ]
     )
 
