@@ -91,6 +91,8 @@ class Farm:
     quarantined : dict of str to Failure
         What failed twice, by `Job.key`; such jobs are not run again.
     events : list of Event
+    busy_s : float
+        Seconds that workers spent in chunks, all together.
 
     Examples
     --------
@@ -115,6 +117,7 @@ class Farm:
         self.memory_limit_mb = memory_limit_mb
         self.quarantined: dict[str, Failure] = {}
         self.events: list[Event] = []
+        self.busy_s = 0.0
         self._folder = journal.make_folder()
         self._log = os.path.abspath(log) if log is not None else os.path.join(self._folder, "native.log")
         self._delete = weakref.finalize(self, shutil.rmtree, self._folder, True)
@@ -331,6 +334,7 @@ class Farm:
 
     def _learn(self, run: _Run, chunk: Chunk, report: Report) -> None:
         estimated = sum(run.costs[index] for index in chunk.indices)
+        self.busy_s += report.seconds
         if len(chunk.indices) > 1:
             self._pace += 0.3 * (report.seconds / estimated - self._pace)
         first = self._first_rss.setdefault(report.pid, report.rss)

@@ -15,9 +15,8 @@ import pytest
 from blackbox_afx.errors import AudioError, UsageError
 from blackbox_afx.plugins.builtins import builtin_profile
 from blackbox_afx.plugins.chain import ChainSpec
-from blackbox_afx.plugins.control import Control
-from blackbox_afx.plugins.profile import Identity, Profile
 from blackbox_afx.plugins.trajectory import Trajectory
+from tests.plugins.zam_profiles import zam
 
 RATE = 24000
 
@@ -32,27 +31,6 @@ def noise(channels=1, samples=20_000, seed=0):
 
 PEAK, COMPRESSOR, GAIN = (builtin_profile(name) for name in ("PeakFilter", "Compressor", "Gain"))
 SPEC = ChainSpec(profiles=(PEAK, COMPRESSOR, GAIN))
-
-
-def zam(name, channels, **changes):
-    """A profile of a Zam VST3 whose plain values are its raw ones."""
-    from blackbox_afx.plugins.pedalboard import open_vst3
-
-    controls = tuple(
-        Control(
-            name=parameter.name,
-            index=parameter.index,
-            minimum=0,
-            maximum=1,
-            default=parameter.raw_value,
-            plugin_minimum=0,
-            plugin_maximum=1,
-        )
-        for parameter in open_vst3(f"/usr/lib/vst3/{name}.vst3")._parameters
-        if parameter.is_automatable and parameter.num_steps == 2**31 - 1 and parameter.name != "Current Program"
-    )
-    identity = Identity(format="vst3", file=f"{name}.vst3", plugin_name=name)
-    return Profile(name=name, identity=identity, channels=channels, controls=controls, **changes)
 
 
 def test_names_are_unique_with_the_same_plugin_twice():
@@ -224,8 +202,7 @@ def test_automation_is_bit_identical_to_dawdreamer(names, block_size, tmp_path):
 @pytest.mark.zam
 def test_dual_mono_and_streams_with_real_plugins():
     spec = ChainSpec(profiles=(zam("ZamEQ2", 1), zam("ZaMaximX2", 2)))
-    rng = np.random.default_rng(0)
-    raw = rng.random(len(spec.space))
+    raw = 0.3 + 0.3 * np.random.default_rng(0).random(len(spec.space))
     audio = noise(2, 24_000)
     with spec.open() as chain:
         whole = chain.render_raw(audio, raw, RATE)
