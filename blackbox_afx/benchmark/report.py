@@ -121,6 +121,14 @@ def markdown(report: dict[str, Any]) -> str:
             },
         ),
     ]
+    # A render that is all but silent has no loudness, and must not look good for it.
+    for name, counts in report["unmeasured"].items():
+        for metric, count in counts.items():
+            if count:
+                lines += [
+                    "",
+                    f"{HEADINGS[metric]} could not be measured on {count} of {report['pairs']} pairs of {name}.",
+                ]
     if "pesq" in metrics:
         lines += ["", "PESQ is a score, not an error: larger is better."]
     return "\n".join(lines)
