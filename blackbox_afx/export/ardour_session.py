@@ -359,7 +359,7 @@ class SessionDocument:
                 )
                 continue
             times, plain = plain_points(lane, value)
-            times, plain = shift_points(times, plain, shift, lane.hold)
+            times, plain = shift_points(times, plain, shift, lane.hold, step_s=1 / self.session.sample_rate)
             style = "Discrete" if lane.hold else "Linear"
             self._add_list(automation, f"parameter-{number}", style, "Play", _events(times, plain))
         state = ET.SubElement(

@@ -79,14 +79,20 @@ def _cuts(control: Control, start: float, end: float, error: float) -> np.ndarra
     return edges[1:]
 
 
-def shift_points(times: np.ndarray, values: np.ndarray, seconds: float, hold: bool) -> tuple[np.ndarray, np.ndarray]:
+def shift_points(
+    times: np.ndarray, values: np.ndarray, seconds: float, hold: bool, *, step_s: float = 1e-5
+) -> tuple[np.ndarray, np.ndarray]:
     """Move points earlier, keeping one at 0 and one at the end.
+
+    What moves before 0 is lost, but for the value at 0: a DAW takes it for all that it plays before.
 
     Parameters
     ----------
     times, values : float64 [points]
     seconds : float >= 0
     hold : bool
+    step_s : float > 0
+        How soon after 0 the moved lane begins, where it does not begin with the value at 0: one sample, say.
 
     Returns
     -------
@@ -95,11 +101,14 @@ def shift_points(times: np.ndarray, values: np.ndarray, seconds: float, hold: bo
     if seconds == 0 or len(times) == 1:
         return times, values
     moved = times - seconds
-    first = int(np.searchsorted(moved, 0.0, side="right")) - 1  # the last point at or before 0
-    at_zero = values[first] if hold else np.interp(0.0, moved, values)
-    later = moved > 0
-    out_times = np.concatenate([[0.0], moved[later], times[-1:]])
-    return out_times, np.concatenate([[at_zero], values[later], values[-1:]])
+    first = int(np.searchsorted(moved, step_s, side="right")) - 1  # the last point at or before the step
+    beginning = values[first] if hold else np.interp(step_s, moved, values)
+    later = (moved > step_s) & (moved < times[-1])
+    start = ([0.0], values[:1]) if beginning == values[0] else ([0.0, step_s], [values[0], beginning])
+    return (
+        np.concatenate([start[0], moved[later], times[-1:]]),
+        np.concatenate([start[1], values[later], values[-1:]]),
+    )
 
 
 def latency_shift_s(plugin: PluginInstance, sample_rate: int, latency: str) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from blackbox_afx.errors import PluginError
-from blackbox_afx.plugins.chain import Chain
+from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.trajectory import Trajectory
 
 PERIOD = 1024
@@ -247,41 +247,44 @@ def is_dry(audio: np.ndarray, dry: np.ndarray) -> bool:
     return bool(np.sqrt(np.mean(difference**2)) <= 1e-5 * np.sqrt(np.mean(np.asarray(dry, np.float64) ** 2)))
 
 
-def grid_pad(latency: int, *, period: int = PERIOD, preroll: int = PREROLL) -> int:
-    """Say how many zeros in front put our blocks where Ardour's cycles lie.
-
-    Parameters
-    ----------
-    latency : int
-        Samples of the slowest track.
-    period, preroll : int
-        Of Ardour's export tool.
-    """
-    return -(preroll + latency) % period
-
-
 def render_on_grid(
-    chain: Chain, audio: np.ndarray, trajectory: Trajectory, sample_rate: int, *, period: int = PERIOD, pad: int = 0
+    spec: ChainSpec,
+    audio: np.ndarray,
+    trajectory: Trajectory,
+    sample_rate: int,
+    *,
+    period: int = PERIOD,
+    preroll: int = PREROLL,
 ) -> np.ndarray:
-    """Render as Ardour plays: in blocks of its period, the first of them begun before the audio does.
+    """Render as Ardour's export tool plays: in blocks of its period, the first of them begun before the audio does.
+
+    All plugins of a track work in one cycle, on what has come through those before them: where a cycle begins in the
+    music differs, from one plugin to the next, by the latency between them.
 
     Parameters
     ----------
-    chain : Chain
+    spec : ChainSpec
     audio : float32 [channels, samples]
     trajectory : Trajectory
     sample_rate : int
         Hertz.
     period : int
         Samples a cycle.
-    pad : int
-        Samples of silence in front, as `grid_pad` says.
+    preroll : int
+        Samples that a track without latency runs ahead of the first one.
 
     Returns
     -------
     float32 [channels, samples]
     """
-    padded = np.pad(np.asarray(audio, np.float32), ((0, 0), (pad, 0)))
-    starts = np.arange(-(-padded.shape[1] // period)) * period - pad
-    rows = trajectory.at(np.maximum(starts, 0) / sample_rate)
-    return chain.render_raw(padded, rows, sample_rate, block_size=period)[:, pad:]
+    with spec.open() as chain:
+        latencies = chain.latencies(sample_rate)
+    audio = np.asarray(audio, np.float32)
+    for k, (profile, part) in enumerate(zip(spec.profiles, spec.slices, strict=True)):
+        pad = -(preroll + sum(latencies[k:])) % period
+        padded = np.pad(audio, ((0, 0), (pad, 0)))
+        starts = np.arange(-(-padded.shape[1] // period)) * period - pad
+        rows = trajectory.part(part).at(np.maximum(starts, 0) / sample_rate)
+        with ChainSpec(profiles=(profile,)).open() as plugin:
+            audio = plugin.render_raw(padded, rows, sample_rate, block_size=period)[:, pad:]
+    return audio
