@@ -268,23 +268,21 @@ class Farm:
             self._number += 1
             jobs = tuple(run.jobs[index] for index in indices)
             chunks.append(Chunk(number=self._number, folder=folder, indices=indices, jobs=jobs))
-        options: dict[str, Any] = {}
-        if recovers:
+        backend, _ = farm_loky.active_backend()
+        generator = getattr(backend, "supports_return_generator", False)
+        options: dict[str, Any] = {"return_as": "generator_unordered" if generator else "list"}
+        if getattr(backend, "supports_timeout", False):
             slowest = max(sum(self._limit(run, index) for index in indices) for indices in shares)
-            options = {
-                "timeout": slowest + STALL_S,
-                "initializer": start_worker,
-                "initargs": (self._log, os.getpid()),
-            }
+            options["timeout"] = slowest + STALL_S
+        if recovers:
+            options |= {"initializer": start_worker, "initargs": (self._log, os.getpid())}
         self._started = self._started or recovers
         before = len(run.left)
         reports: Any = None
         try:
             with farm_loky.one_thread_each():
                 # No backend is named: what joblib is configured for is what runs, dask included.
-                parallel = joblib.Parallel(
-                    n_jobs=workers, prefer="processes", batch_size=1, return_as="generator_unordered", **options
-                )
+                parallel = joblib.Parallel(n_jobs=workers, prefer="processes", batch_size=1, **options)
                 reports = parallel(self._tasks(chunks, watch))
             if recovers:
                 watch.start()
@@ -308,7 +306,7 @@ class Farm:
                 ) from error
         finally:
             watch.stop()
-            if reports is not None:
+            if hasattr(reports, "close"):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     reports.close()

@@ -6,6 +6,7 @@ Conventions: torch is never imported here. Plugins load on the worker's main thr
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import re
 import signal
@@ -218,6 +219,8 @@ def start_worker(log: str, parent: int) -> None:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(descriptor, 2)
         os.close(descriptor)
+    # By number, so that it stays with the log: where a segmentation fault happened is noise, too.
+    faulthandler.enable(file=2)
     os.environ.pop("DISPLAY", None)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"

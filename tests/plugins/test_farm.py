@@ -11,14 +11,18 @@ import time
 from pathlib import Path
 
 import joblib
+import msgspec
 import numpy as np
 import psutil
 import pytest
 
 from blackbox_afx.errors import FarmError
+from blackbox_afx.plugins.builtins import builtin_profile
+from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.farm_worker import Worker
 from blackbox_afx.plugins.jobs import CallJob
+from blackbox_afx.plugins.profile import Identity
 from tests.plugins import farm_jobs as do
 
 
@@ -151,9 +155,10 @@ def test_a_value_that_does_not_pickle_is_a_named_failure(farm):
 def test_native_noise_goes_to_the_log(tmp_path, capfd):
     log = tmp_path / "native.log"
     with Farm(n_jobs=2, log=log) as farm:
-        farm.run([CallJob(function=do.environment)])
-    assert "native noise" in log.read_text()
-    assert "native noise" not in capfd.readouterr().err
+        farm.run([CallJob(function=do.environment), CallJob(function=do.segfault)])
+    for noise in ("native noise", "Segmentation fault"):
+        assert noise in log.read_text()
+    assert capfd.readouterr().err == ""
 
 
 def test_close_ends_workers_and_deletes_journals():
@@ -184,16 +189,33 @@ def test_one_worker_runs_trusted_work_here():
     assert result.value == os.getpid()
 
 
-def test_other_backends_run_without_recovery_and_say_so():
-    with joblib.parallel_config(backend="threading"), Farm(n_jobs=2) as farm:
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
+def test_other_backends_run_without_recovery_and_say_so(backend):
+    with joblib.parallel_config(backend=backend), Farm(n_jobs=2) as farm:
         with pytest.warns(RuntimeWarning, match="no recovery"):
             results = farm.run(twenty(n4=do.raises))
         check_others(results, [4])
 
 
+def test_plugins_from_outside_are_not_run_on_threads():
+    # Refused before anything is loaded, so that the plugin need not be there.
+    identity = Identity(format="vst3", file="None.vst3", plugin_name="None")
+    spec = ChainSpec(profiles=(msgspec.structs.replace(builtin_profile("Gain"), identity=identity),))
+    job = CallJob(function=do.work, args=(0,), spec=spec)
+    with (
+        joblib.parallel_config(backend="threading"),
+        Farm(n_jobs=2) as farm,
+        pytest.raises(FarmError, match="in this process"),
+    ):
+        farm.run([job])
+
+
 PROGRAM = """
+from blackbox_afx.plugins.builtins import builtin_profile
+from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob
+from blackbox_afx.plugins.profile import Identity
 from tests.plugins import farm_jobs as do
 import sys
 if __name__ == "__main__":
