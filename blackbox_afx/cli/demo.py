@@ -108,7 +108,7 @@ def _score(controller: Path, audio: Path, seed: int, jobs: int | None) -> None:
     """Score on the voices of the test split, and keep the figures."""
     from blackbox_afx.benchmark.report import HEADINGS
     from blackbox_afx.benchmark.run import run_protocols
-    from blackbox_afx.transfer.controls_file import write_json
+    from blackbox_afx.transfer.staging import publish_text
 
     with progress("scoring", total=1) as meter:
         report: dict[str, Any] = run_protocols(
@@ -130,18 +130,18 @@ def _score(controller: Path, audio: Path, seed: int, jobs: int | None) -> None:
     ratio = next(iter(report["ratio"].values()))
     words = " ".join(f"{HEADINGS[name].split()[0]} {ratio[name]:.2f}" for name in HEADINGS if name in ratio)
     say(f"on {report['pairs']} pairs of voices it never heard: {words} of the input's error")
-    write_json(controller.with_name("score.json"), report)
+    publish_text({controller.with_name("score.json"): report}, force=False)
 
 
 def _transfer(controller: Path, audio: Path, out: Path) -> None:
     """Transfer the shipped recording to the shipped reference, and draw it."""
-    from blackbox_afx.transfer.controls_file import write_bytes
+    from blackbox_afx.transfer.staging import publish_text
     from blackbox_afx.transfer.style_controller import StyleController
 
     before, reference, after = out / "before.flac", out / "reference.flac", out / "after.flac"
     shutil.copyfile(audio / INPUT, before)
     shutil.copyfile(audio / REFERENCE, reference)
     result = StyleController.load(controller).transfer(before, [reference], out=after, plot=out / "before-after.png")
-    write_bytes(out / "after.controls.txt", (result.text + "\n").encode())
+    publish_text({out / "after.controls.txt": result.text + "\n"}, force=False)
     say(result.text)
     say(result.trim_text)

@@ -29,6 +29,8 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Held-out pairs that judge each stage.
     score_s : float
         Seconds that one such judgement takes.
+    threads : int
+        Threads that the network trains with; another number rounds sums differently.
     """
 
     shards: int
@@ -40,6 +42,7 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     audio_batch: int
     held_out: int
     score_s: float
+    threads: int
 
 
 class Clock:

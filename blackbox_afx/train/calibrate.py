@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ SAFETY = 0.94
 """Share of the time left that is planned; steps slow down a little as memory fills."""
 JOB_S = 1.5
 TRIAL_CLIPS = 3
+AUDIO_STAGE_S = 45.0
+"""An audio stage shorter than this is left out: its trial alone takes seconds."""
 PASSES = 40
 """Most times that a stage goes over all pairs."""
 
@@ -56,7 +59,8 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     examples = Examples.join(shards)
     proxy = FeatureProxy(len(run.spec.space))
     network = make_style_network(controls=len(run.spec.space), **run.network_options)
-    proxy_s = _step_s(proxy, proxy_loss(proxy, _enough(examples, recipe.batch), run.seed, recipe.batch))
+    trial = proxy_loss(proxy, _enough(examples, recipe.batch), run.seed, recipe.batch)
+    threads, proxy_s = _best_threads(proxy, trial)
     loss = controller_loss(
         network,
         proxy,
@@ -69,7 +73,8 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     )
     warm_s = _step_s(network, loss)
     shares = recipe.shares
-    audio_s = _audio_step_s(run, book) if run.method.estimator and shares.audio else 0.0
+    worth_a_trial = run.method.estimator and shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
+    audio_s = _audio_step_s(run, book) if worth_a_trial else 0.0
     audio = shares.audio if audio_s else 0.0
     time_left = SAFETY * (run.clock.left_s - 2 * judge.seconds - 3.0)
     unit = max(time_left, 1.0) / (shares.pairs + shares.proxy + shares.controller + audio)
@@ -91,6 +96,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         audio_batch=recipe.audio_batch,
         held_out=recipe.held_out,
         score_s=judge.seconds,
+        threads=threads,
     )
 
 
@@ -98,6 +104,20 @@ def _enough(examples: Examples, batch: int) -> Examples:
     """Repeat the index so that a whole batch can be drawn from a few trial clips."""
     times = -(-batch // len(examples.index))
     return msgspec.structs.replace(examples, index=examples.index.repeat(times, 1))
+
+
+def _best_threads(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> tuple[int, float]:
+    """Find out how many threads train a small network fastest, and leave torch with that many.
+
+    On a machine that does other work, threads wait for each other and one alone is several times faster.
+    """
+    times = {}
+    for threads in sorted({1, min(4, os.cpu_count() or 1)}):
+        torch.set_num_threads(threads)
+        times[threads] = _step_s(network, loss)
+    best = min(times, key=times.__getitem__)
+    torch.set_num_threads(best)
+    return best, times[best]
 
 
 def _step_s(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> float:

@@ -173,7 +173,8 @@ class Run:
         # In groups: a farm call returns at its end, and a kill must not lose more than a minute's work.
         group = max(self.farm.n_jobs * 4, 8)
         for start in range(0, len(jobs), group):
-            if self.clock.over("pairs", self.reserve_after_pairs()):
+            # A machine slower than its calibration still gets something to learn from.
+            if start and self.clock.over("pairs", self.reserve_after_pairs()):
                 break
             for result in self.farm.run_iter(jobs[start : start + group]):
                 if result.failure is None:
@@ -338,7 +339,9 @@ class Run:
         """Read the stored step plan, or calibrate and store one."""
         stored = self.folder.read_json("plan.json")
         if stored is not None:
-            return msgspec.convert(stored, StepPlan)
+            plan = msgspec.convert(stored, StepPlan)
+            torch.set_num_threads(plan.threads)
+            return plan
         self.tick("calibrate", 0.0, "measuring what a pair and a step cost here")
         plan = calibrate(self, book, judge)
         self.folder.write_json("plan.json", msgspec.to_builtins(plan))

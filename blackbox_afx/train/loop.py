@@ -20,6 +20,7 @@ from blackbox_afx.train.budget import Clock
 from blackbox_afx.train.run_folder import RunFolder, optimizer_tensors, restore_optimizer
 
 CHECKPOINT_S = 20.0
+LATE_SHARE = 0.1
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     steps: int
     learning_rate: float
-    warm_up: int = 100
+    warm_up: int = 50
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     average: float = 0.998
@@ -58,9 +59,19 @@ def step_seed(seed: int, stage: str, step: int) -> int:
     return zlib.crc32(f"{seed}/{stage}/{step}".encode())
 
 
-def rate_factor(step: int, steps: int, warm_up: int) -> float:
-    """Scale of the learning rate at a step: linear warm-up times a cosine from 1 to 0.001."""
-    return min(1.0, (step + 1) / max(warm_up, 1)) * (0.4995 * (1 + math.cos(math.pi * step / max(steps, 1))) + 0.001)
+def rate_factor(step: int, share: float, warm_up: int) -> float:
+    """Scale of the learning rate: linear warm-up over steps, times a cosine from 1 to 0.001 over the stage's share."""
+    return min(1.0, (step + 1) / max(warm_up, 1)) * (0.4995 * (1 + math.cos(math.pi * min(share, 1.0))) + 0.001)
+
+
+def share_done(step: int, steps: int, elapsed_s: float, allowed_s: float) -> float:
+    """Say how far a stage is, 0 to 1: by its steps, or by the clock where it is clearly late.
+
+    A stage that the deadline will cut must have brought its learning rate down by then. One that keeps to its plan is
+    never touched by the clock, so that it stays reproducible.
+    """
+    by_steps, by_clock = step / max(steps, 1), elapsed_s / max(allowed_s, 1e-3)
+    return by_clock if by_clock > by_steps + LATE_SHARE else by_steps
 
 
 def run_stage(
@@ -102,6 +113,7 @@ def run_stage(
     averaged = copy.deepcopy(network).eval().requires_grad_(False)
     first = _restore(stage, network, averaged, optimizer, folder)
     saved, running, done = time.monotonic(), math.nan, first
+    began_s, allowed_s = clock.spent_s, max(clock.left_s - stage.reserve_s, 1e-3)
     network.train()
     for step in range(first, stage.steps):
         if clock.over(stage.name, stage.reserve_s):
@@ -109,8 +121,12 @@ def run_stage(
         torch.manual_seed(step_seed(seed, stage.name, step))
         value = loss(step)
         if value is not None:
+            elapsed_s = clock.spent_s - began_s
+            left = share_done(step - first, stage.steps - first, elapsed_s, allowed_s)
+            # After a resume the share that was already done counts too.
+            share = (first + left * (stage.steps - first)) / stage.steps
             for group in optimizer.param_groups:
-                group["lr"] = stage.learning_rate * rate_factor(step, stage.steps, stage.warm_up)
+                group["lr"] = stage.learning_rate * rate_factor(step, share, stage.warm_up)
             optimizer.zero_grad()
             value.backward()
             norm = nn.utils.clip_grad_norm_(trainable, stage.clip_norm)
