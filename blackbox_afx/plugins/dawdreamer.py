@@ -105,21 +105,27 @@ class DawDreamerInstance:
         self._code = read_source(Path(self._source)) if self._faust else ""
         self._preset: Path | None = Path(profile.folder) / profile.base_preset if profile.base_preset else None
         self._scratch = tempfile.TemporaryDirectory(prefix="afx-")
-        self._engine, self._processor = self._fresh(profile.probe_rate, profile.block_size)
+        self._engine, self._processor, self._player = self._fresh(profile.probe_rate, profile.block_size)
         self._played = False
         rows = self._processor.get_parameters_description()
         check_table(profile, [str(row["label" if self._faust else "name"]) for row in rows])
         self._addresses = [str(row["name"]) for row in rows]
         self._outputs = int(self._processor.get_num_output_channels())
 
-    def _fresh(self, sample_rate: int, block_size: int) -> tuple[Any, Any]:
+    def _fresh(self, sample_rate: int, block_size: int) -> tuple[Any, Any, Any]:
+        """Make an engine, this plugin on it, and what plays audio into the plugin."""
         if not self._faust:
             check_main_thread(self.profile, "rendered with, in DawDreamer,")
         engine = engines.RenderEngine(sample_rate, block_size)
         processor = _make(engine, self.profile.identity, self._source, self._code)
+        silence = np.zeros((int(processor.get_num_output_channels()), block_size), np.float32)
+        player = engine.make_playback_processor("input", silence)
+        # The graph comes first: it prepares the plugin, and what was set before that is lost on LV2 though it reads
+        # back right; a VST2 plugin reports its latency only from then on.
+        engine.load_graph([(player, []), (processor, ["input"])])
         if self._preset is not None:
             self._load_preset(processor, self._preset)
-        return engine, processor
+        return engine, processor, player
 
     def _load_preset(self, processor: Any, preset: Path) -> None:
         if not preset.is_file():
@@ -140,8 +146,8 @@ class DawDreamerInstance:
     def _whole(self, audio: np.ndarray, rows: np.ndarray | None, sample_rate: int, block_size: int) -> np.ndarray:
         """Render checked audio on a fresh engine; row k holds from block k on."""
         count = audio.shape[1]
-        engine, processor = self._fresh(sample_rate, block_size)
-        self._engine, self._processor = engine, processor
+        engine, processor, player = self._fresh(sample_rate, block_size)
+        self._engine, self._processor, self._player = engine, processor, player
         for control in self.profile.held:
             self._set(control, float(control.raw_from_plain(control.value or 0.0)))
         if rows is not None:
@@ -154,8 +160,7 @@ class DawDreamerInstance:
         padded[:, :count] = audio
         if rows is not None and len(rows) > 1:
             self._automate(rows[:blocks], blocks, block_size)
-        player = engine.make_playback_processor("input", padded)
-        engine.load_graph([(player, []), (processor, ["input"])])
+        player.set_data(padded)
         engine.render((blocks * block_size + 0.25) / sample_rate)
         self._played = True
         out = processor.get_audio()[: audio.shape[0], latency : latency + count]
@@ -280,8 +285,9 @@ class DawDreamerInstance:
         self._open()
         if self._faust:
             return 0
-        _, processor = self._fresh(sample_rate, self.profile.block_size)
-        return int(processor.get_latency_samples())
+        # All three are kept until the answer is there: a processor dies with its engine.
+        made = self._fresh(sample_rate, self.profile.block_size)
+        return int(made[1].get_latency_samples())
 
     def state(self) -> bytes | None:
         """Return the state as DawDreamer saves it; None for Faust, and for VST3 (pedalboard writes its presets)."""
@@ -317,7 +323,7 @@ class DawDreamerInstance:
 
     def close(self) -> None:
         """Let the plugin go."""
-        self._engine = self._processor = None
+        self._engine = self._processor = self._player = None
         self._scratch.cleanup()
 
 

@@ -23,9 +23,9 @@ def check_host(
 ) -> None:
     """Assert that a host makes this plugin a function of (audio, values).
 
-    Shape and input are kept; the same gives the same whatever was rendered between; fixed values equal constant lanes and
-    streams; odd values are clamped or refused; NaN and the wrong channel count are refused; latency is compensated;
-    other rates work; the controls move the sound.
+    Shape and input are kept; the same gives the same whatever was rendered between; fixed values equal constant
+    lanes and streams; odd values are clamped or refused; NaN and the wrong channel count are refused; latency is
+    compensated; other rates work; the controls move the sound.
 
     Parameters
     ----------

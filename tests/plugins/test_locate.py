@@ -1,0 +1,57 @@
+"""Finding plugin files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from blackbox_afx.errors import PluginError
+from blackbox_afx.plugins.locate import installed, locate, plugin_folders
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AFX_PLUGIN_PATH", str(tmp_path))
+    (tmp_path / "Maker" / "Deep.vst3" / "Contents").mkdir(parents=True)
+    (tmp_path / "Maker" / "Deep.vst3" / "Contents" / "Inner.vst3").touch()
+    (tmp_path / "Flat.vst3").touch()
+    return tmp_path
+
+
+def test_bare_names_with_and_without_ending(shelf: Path) -> None:
+    assert locate("Flat.vst3", "vst3") == shelf / "Flat.vst3"
+    assert locate("Deep", "vst3") == shelf / "Maker" / "Deep.vst3"
+
+
+def test_bundles_are_not_entered(shelf: Path) -> None:
+    names = [path.name for path in installed("vst3")]
+    assert "Deep.vst3" in names
+    assert "Inner.vst3" not in names
+
+
+def test_beside_the_profile_first(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    beside = tmp_path_factory.mktemp("profile")
+    (beside / "Flat.vst3").touch()
+    assert locate("Flat.vst3", "vst3", str(beside)) == beside / "Flat.vst3"
+    assert locate(str(shelf / "Flat.vst3"), "vst3", str(beside)) == shelf / "Flat.vst3"
+
+
+def test_missing_says_where_and_what_to_do(shelf: Path) -> None:
+    with pytest.raises(PluginError, match=rf"Flit.vst3 is not installed: searched {shelf}.*install it or give"):
+        locate("Flit.vst3", "vst3")
+    with pytest.raises(PluginError, match=r"/nowhere/x.vst3 is not installed"):
+        locate("/nowhere/x.vst3", "vst3")
+
+
+@pytest.mark.parametrize(
+    ("platform", "format", "part"),
+    [
+        ("linux", "vst3", "/usr/lib/vst3"),
+        ("linux", "lv2", ".lv2"),
+        ("darwin", "vst2", "Library/Audio/Plug-Ins/VST"),
+        ("win32", "vst3", "VST3"),
+    ],
+)
+def test_system_folders(platform: str, format: str, part: str) -> None:
+    assert any(part in str(folder) for folder in plugin_folders(format, platform))
