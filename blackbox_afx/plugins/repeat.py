@@ -1,0 +1,124 @@
+"""Find out what makes a plugin repeat a render exactly after other settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from blackbox_afx.errors import PluginError
+from blackbox_afx.plugins.host import Instance
+from blackbox_afx.plugins.profile import ResetPolicy
+
+Load = Callable[[ResetPolicy], Instance]
+
+
+def choose_reset(
+    load: Load,
+    settings: Sequence[np.ndarray],
+    audio: np.ndarray,
+    sample_rate: int,
+    *,
+    policies: Sequence[ResetPolicy] = ("reset", "reinstantiate", "fresh"),
+    budget_s: float = 20.0,
+) -> tuple[ResetPolicy, dict[str, float]]:
+    """Choose the first reset policy under which renders repeat exactly, else the best one.
+
+    Parameters
+    ----------
+    load : callable
+        Gives an instance under a policy.
+    settings : sequence of float64 [controls]
+        Raw values; each is rendered, then each again after others, then by a second instance in another order.
+    audio : float32 [channels, samples]
+    sample_rate : int
+        Hertz.
+    policies : sequence
+        Cheapest first.
+    budget_s : float > 0
+        Seconds; no further policy is tried once they are gone.
+
+    Returns
+    -------
+    policy : str
+    differences : dict of str to float
+        For each policy tried the largest difference as a share of the peak; 0 means bit by bit the same.
+
+    Raises
+    ------
+    PluginError
+        No setting can be rendered at all.
+    """
+    found: dict[str, float] = {}
+    started = time.monotonic()
+    for policy in policies:
+        found[policy] = worst = _difference(load, policy, settings, audio, sample_rate, budget_s / 2)
+        if worst == 0.0 or time.monotonic() - started > budget_s:
+            break
+    best: ResetPolicy = min(found, key=lambda policy: found[policy])  # type: ignore[assignment]
+    return best, found
+
+
+def _difference(
+    load: Load,
+    policy: ResetPolicy,
+    settings: Sequence[np.ndarray],
+    audio: np.ndarray,
+    sample_rate: int,
+    budget_s: float,
+) -> float:
+    """Render the settings in three orders on two instances and compare."""
+    deadline = time.monotonic() + budget_s
+    count = len(settings)
+    first: dict[int, np.ndarray] = {}
+    instance = load(policy)
+    for place in range(count):
+        if (sound := attempt(instance, audio, settings[place], sample_rate)) is not None:
+            first[place] = sound
+    if not first:
+        raise PluginError("no render of random settings gives a finite sound")
+    worst = 0.0
+    # Odd ones first, then backwards: each setting gets other neighbours than before.
+    shuffled = [*range(1, count, 2), *range(0, count, 2)]
+    for again, order in enumerate((shuffled, list(reversed(range(count))))):
+        if again:
+            instance.close()
+            instance = load(policy)
+        for turn, place in enumerate(order):
+            if place in first:
+                sound = attempt(instance, audio, settings[place], sample_rate)
+                worst = max(worst, difference(first[place], sound))
+            if time.monotonic() > deadline and turn >= 5:
+                break
+    instance.close()
+    return worst
+
+
+def attempt(
+    instance: Instance,
+    audio: np.ndarray,
+    values: np.ndarray,
+    sample_rate: int,
+    block_size: int | None = None,
+) -> np.ndarray | None:
+    """Render, or give None where the plugin refuses or its sound is not finite or beyond all measure."""
+    try:
+        sound = instance.render(audio, given(values), sample_rate, block_size=block_size)
+    except PluginError:
+        return None
+    return sound if np.isfinite(sound).all() and np.abs(sound).max(initial=0.0) < 1e4 else None
+
+
+def given(values: np.ndarray) -> Any:
+    """Give values as hosts take them: None where there is nothing to set."""
+    return values if len(values) else None
+
+
+def difference(one: np.ndarray, other: np.ndarray | None) -> float:
+    """Give the largest difference between two renders as a share of the peak; 1 where there is no other."""
+    if other is None or one.shape != other.shape:
+        return 1.0
+    largest = float(np.abs(one - other).max(initial=0.0))
+    return largest / max(float(np.abs(one).max(initial=0.0)), 1e-9) if largest else 0.0
