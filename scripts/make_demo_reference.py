@@ -1,7 +1,7 @@
 """Make `demo/audio/reference/radio.flac`: a shipped voice with the sound of a radio presenter.
 
 The style is made with effects that no chain of the demo holds: scipy's biquads and this project's own compressor, so
-that the demo has to find its own way there. The voice is not one that the demo learns from or transfers.
+that the demo has to find its own way there. The voice is of the test split: the demo never learns from it, nor transfers it.
 
     python scripts/make_demo_reference.py
 """
@@ -18,7 +18,7 @@ from blackbox_afx.data.dynamics import compress
 from blackbox_afx.data.equaliser import equalise, section
 
 DEMO = Path(__file__).resolve().parent.parent / "demo" / "audio"
-VOICE = "test/lili.flac"
+VOICE = "test/darkman.flac"
 
 
 def main() -> None:
