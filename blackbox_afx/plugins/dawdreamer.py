@@ -7,7 +7,8 @@ in long segments with a pre-roll.
 Notes
 -----
 Lanes are sampled once a block, at its first sample, and DawDreamer ignores lanes of parameters that a plugin calls not
-automatable without a word. State of VST2 and LV2 is the host's own bytes, for this host only.
+automatable without a word. State of VST2 and LV2 is the host's own bytes, for this host only; LV2 states can be
+read but not restored.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from blackbox_afx.plugins.blocks import (
     check_values,
 )
 from blackbox_afx.plugins.control import Control
-from blackbox_afx.plugins.faust import read_source, slider_metadata
+from blackbox_afx.plugins.faust import read_source, slider_metadata, standard_floats
 from blackbox_afx.plugins.locate import locate
 from blackbox_afx.plugins.lv2_manifest import choose_uri
 from blackbox_afx.plugins.parameters import HostParameter, check_table
@@ -75,7 +76,8 @@ def _make(engine: Any, identity: Identity, source: str, code: str) -> Any:
             processor = engine.make_faust_processor("effect")
             processor.faust_libraries_paths = [str(Path(source).parent)]
             processor.set_dsp_string(code)
-            processor.compile()
+            with standard_floats():
+                processor.compile()
             return processor
         return engine.make_plugin_processor("effect", source)
     except (RuntimeError, ValueError, TypeError) as error:
@@ -135,6 +137,10 @@ class DawDreamerInstance:
         if self.profile.identity.format == "vst3":
             if not processor.load_vst3_preset(str(preset)):
                 raise PluginError(f"{self.profile.label} does not take {preset}; save it again from this plugin")
+        elif self.profile.identity.format == "lv2":
+            raise PluginError(
+                f"{self.profile.label}: DawDreamer crashes when it loads an LV2 state; set the controls' values instead"
+            )
         elif os.environ.get("DISPLAY"):
             raise PluginError(
                 f"{self.profile.label}: DawDreamer opens a window to load a state and may end the process; "
