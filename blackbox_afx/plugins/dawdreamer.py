@@ -6,9 +6,10 @@ in long segments with a pre-roll.
 
 Notes
 -----
-Lanes are sampled once a block, at its first sample, and DawDreamer ignores lanes of parameters that a plugin calls not
-automatable without a word. State of VST2 and LV2 is the host's own bytes, for this host only; LV2 states can be
-read but not restored.
+Lanes are sampled once a block, at its first sample. DawDreamer ignores lanes of parameters that a plugin calls not
+automatable without a word. State of VST2 and LV2 is the host's own bytes, for this host only; LV2 states can be read
+but not restored. One VST3 must not be in both hosts of one process: whichever host lets go of it first ends the
+plugin's module for the other too, and the next load crashes.
 """
 
 from __future__ import annotations
