@@ -32,7 +32,8 @@ from blackbox_afx.plugins.blocks import (
     check_values,
 )
 from blackbox_afx.plugins.control import Control
-from blackbox_afx.plugins.faust import read_source, slider_metadata, standard_floats
+from blackbox_afx.plugins.faust import read_source, slider_metadata
+from blackbox_afx.plugins.floats import standard_floats
 from blackbox_afx.plugins.locate import locate
 from blackbox_afx.plugins.lv2_manifest import choose_uri
 from blackbox_afx.plugins.parameters import HostParameter, check_table
@@ -80,7 +81,8 @@ def _make(engine: Any, identity: Identity, source: str, code: str) -> Any:
             with standard_floats():
                 processor.compile()
             return processor
-        return engine.make_plugin_processor("effect", source)
+        with standard_floats():
+            return engine.make_plugin_processor("effect", source)
     except (RuntimeError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         advice = (

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from blackbox_afx.errors import PluginError
 
 _SLIDER = re.compile(r'\b(?:hslider|vslider|nentry|checkbox|button)\s*\(\s*"([^"]*)"')
 _METADATA = re.compile(r"\[\s*(\w+)\s*:\s*([^\]]*?)\s*\]")
-
-
-@contextmanager
-def standard_floats() -> Iterator[None]:
-    """Give the C library's default floating-point environment to what runs inside, and the old one back after it.
-
-    pedalboard leaves the thread that loaded a plugin with denormals flushed to zero; Faust's compiler then ends the
-    process on an assertion of its interval arithmetic. Does nothing outside Linux.
-    """
-    if not sys.platform.startswith("linux"):
-        yield
-        return
-    library = ctypes.CDLL("libm.so.6")
-    kept = ctypes.create_string_buffer(256)  # fenv_t has 32 bytes on x86-64, 8 on aarch64
-    library.fegetenv(kept)
-    library.fesetenv(ctypes.c_void_p(-1))  # glibc's FE_DFL_ENV
-    try:
-        yield
-    finally:
-        library.fesetenv(kept)
 
 
 def read_source(path: Path) -> str:

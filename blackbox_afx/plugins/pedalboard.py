@@ -21,6 +21,7 @@ from blackbox_afx.errors import PluginError, ProfileError
 from blackbox_afx.plugins.blocks import check_main_thread, check_output, render_whole, stream_pieces, through_blocks
 from blackbox_afx.plugins.builtins import WHOLE, build_effects, builtin_controls, builtin_latency, stages
 from blackbox_afx.plugins.control import Control
+from blackbox_afx.plugins.floats import standard_floats
 from blackbox_afx.plugins.locate import locate
 from blackbox_afx.plugins.parameters import HostParameter, check_table
 from blackbox_afx.plugins.profile import Identity, Profile
@@ -59,7 +60,7 @@ def open_vst3(path: str | Path, plugin_name: str = "") -> VST3Plugin:
         It is not there, or is not a VST3 plugin.
     """
     try:
-        with _without_scan():
+        with _without_scan(), standard_floats():
             try:
                 return VST3Plugin(str(path))
             except ValueError as error:

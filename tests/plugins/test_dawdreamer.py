@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -231,20 +232,30 @@ def test_lv2_state_can_be_read_but_not_restored() -> None:
 
 @pytest.mark.zam
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the floating-point guard is for Linux")
-def test_faust_compiles_after_pedalboard_flushed_denormals() -> None:
+@pytest.mark.parametrize("guarded", [True, False])
+def test_loading_a_plugin_leaves_floats_as_they_were(guarded: bool) -> None:
+    """Unguarded, the Zam plugins flush denormals, and Faust's compiler still works."""
     code = """
-from blackbox_afx.plugins.dawdreamer import DawDreamerHost
-from blackbox_afx.plugins.locate import locate
-from blackbox_afx.plugins.pedalboard import open_vst3
-from blackbox_afx.plugins.profile import load_profile
 import sys
-open_vst3(locate("ZamEQ2.vst3", "vst3"))
+import numpy as np
+from pedalboard_native import VST3Plugin
+from blackbox_afx.plugins.dawdreamer import DawDreamerHost, describe
+from blackbox_afx.plugins.pedalboard import open_vst3
+from blackbox_afx.plugins.profile import Identity, load_profile
+if sys.argv[2] == "True":
+    open_vst3("/usr/lib/vst3/ZamPhono.vst3")
+    describe(Identity(format="vst2", file="ZamComp-vst.so"))
+    describe(Identity(format="lv2", uri="urn:zamaudio:ZamTube"))
+else:
+    VST3Plugin("/usr/lib/vst3/ZamPhono.vst3")
+print("denormals", float(np.float64(1e-310) * 0.5) != 0.0)
 DawDreamerHost().load(load_profile(sys.argv[1]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(SHIPPED / "faust_compressor")],
-        cwd=SHIPPED.parent,
+        [sys.executable, "-c", code, str(SHIPPED / "faust_compressor"), str(guarded)],
         capture_output=True,
         text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
+    assert f"denormals {guarded}" in done.stdout
