@@ -93,8 +93,8 @@ def main() -> None:
     ratio = statistics.median(row["step_s"] / (row["renders_s"] + row["network_s"]) for row in rows)
     result = {"method": options.method, "batch": recipe.audio_batch, **median, "ratio": ratio}
     print(
-        f"{options.method}, batch {recipe.audio_batch}: step {median['step_s']:.3f} s, renders {median['renders_s']:.3f} s, "
-        f"network and loss {median['network_s']:.3f} s, ratio {ratio:.2f} (median of {len(rows)} steps)"
+        f"{options.method}, batch {recipe.audio_batch}: step {median['step_s']:.3f} s, "
+        f"renders {median['renders_s']:.3f} s, network and loss {median['network_s']:.3f} s, ratio {ratio:.2f} (median of {len(rows)} steps)"
     )
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
