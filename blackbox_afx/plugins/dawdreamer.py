@@ -109,7 +109,7 @@ class DawDreamerInstance:
         self._source = source_of(profile.identity, profile.folder)
         self._code = read_source(Path(self._source)) if self._faust else ""
         self._preset: Path | None = Path(profile.folder) / profile.base_preset if profile.base_preset else None
-        self._scratch = tempfile.TemporaryDirectory(prefix="afx-")
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._engine, self._processor, self._player = self._fresh(profile.probe_rate, profile.block_size)
         self._played = False
         rows = self._processor.get_parameters_description()
@@ -310,9 +310,15 @@ class DawDreamerInstance:
                 self.profile.probe_rate,
                 self.profile.block_size,
             )
-        path = Path(self._scratch.name) / "state"
+        path = self._folder() / "state"
         self._processor.save_state(str(path))
         return path.read_bytes()
+
+    def _folder(self) -> Path:
+        """Make a folder for state files, only once one is needed: a process that is ended leaves it behind."""
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="afx-")
+        return Path(self._scratch.name)
 
     def restore(self, preset: bytes) -> None:
         """Start all later renders from this state: `.vstpreset` bytes for VST3, what `state` gave for others.
@@ -325,7 +331,7 @@ class DawDreamerInstance:
         self._open()
         if self._faust:
             raise PluginError(f"{self.profile.label}: Faust has no state to restore; set its controls")
-        path = Path(self._scratch.name) / "restored.vstpreset"
+        path = self._folder() / "restored.vstpreset"
         path.write_bytes(preset)
         self._load_preset(self._processor, path)
         self._preset = path
@@ -333,7 +339,9 @@ class DawDreamerInstance:
     def close(self) -> None:
         """Let the plugin go."""
         self._engine = self._processor = self._player = None
-        self._scratch.cleanup()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
 
 
 class DawDreamerHost:

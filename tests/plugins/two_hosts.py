@@ -38,6 +38,7 @@ def compare(name: str) -> dict[str, float]:
         found[f"lanes {block_size}"] = np.abs(got - theirs.render(audio, lanes, RATE, block_size=block_size)).max()
     theirs.restore(preset)
     found["preset"] = np.abs(theirs.render(audio, None, RATE) - wanted).max()
+    theirs.close()
     return {key: float(number) for key, number in found.items()}
 
 
