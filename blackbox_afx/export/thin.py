@@ -133,21 +133,21 @@ def line_points(times: np.ndarray, values: np.ndarray, eps: float) -> np.ndarray
         raise UsageError("a lane's times do not increase; sort the points and keep one a time")
     keep = np.zeros(len(times), bool)
     keep[[0, -1]] = True
-    pieces = [(0, len(times) - 1)]
-    while pieces:
-        first, last = pieces.pop()
-        if last <= first + 1:
-            continue
-        inside = slice(first + 1, last)
-        slope = (values[last] - values[first]) / (times[last] - times[first])
-        error = np.abs(values[inside] - values[first] - slope * (times[inside] - times[first]))
-        worst = int(np.argmax(error))
+    # All pieces between kept points are split at once, level by level: some twenty passes over arrays.
+    while True:
+        edges = np.flatnonzero(keep)
+        if len(edges) == len(keep):
+            return keep
+        error = np.abs(values - np.interp(times, times[edges], values[edges]))[:-1]
+        worst = np.maximum.reduceat(error, edges[:-1])
         # A thousandth of slack: rounding must not keep points that lie on the line.
-        if error[worst] > eps * 1.001 + 1e-12:
-            middle = first + 1 + worst
-            keep[middle] = True
-            pieces += [(first, middle), (middle, last)]
-    return keep
+        worst[worst <= eps * 1.001 + 1e-12] = np.inf
+        piece = np.cumsum(keep)[:-1] - 1
+        splits = np.flatnonzero(error == worst[piece])
+        if not len(splits):
+            return keep
+        _, first = np.unique(piece[splits], return_index=True)
+        keep[splits[first]] = True
 
 
 def held_points(values: np.ndarray) -> np.ndarray:
