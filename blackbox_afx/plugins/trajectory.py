@@ -78,7 +78,7 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """
         seconds = np.asarray(seconds, np.float64)
         last = np.searchsorted(self.times, seconds + TIME_SLACK_S, side="right") - 1
-        values = self.raw[np.clip(last, 0, None)]
+        values = np.array(self.raw[np.clip(last, 0, None)])  # one moment alone would be a view
         assert self.hold is not None
         for k in np.flatnonzero(self.moving & ~self.hold):
             values[..., k] = np.interp(seconds, self.times, self.raw[:, k])
