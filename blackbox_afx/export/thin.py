@@ -11,11 +11,14 @@ its caricature", Cartographica 10(2), 1973; here with the vertical distance in p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 
 from blackbox_afx.errors import UsageError
 from blackbox_afx.plugins.chain import Chain
+from blackbox_afx.plugins.control import ControlSpace
 from blackbox_afx.plugins.trajectory import Trajectory
 
 EPS = 0.002
@@ -66,7 +69,9 @@ class ThinLanes(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return Trajectory(times=times, raw=raw, hold=self.hold)
 
 
-def thin_trajectory(trajectory: Trajectory, end_s: float, *, eps: float = EPS) -> ThinLanes:
+def thin_trajectory(
+    trajectory: Trajectory, end_s: float, *, eps: float = EPS, space: ControlSpace | None = None
+) -> ThinLanes:
     """Cut a trajectory to 0 to `end_s` and thin every control by itself.
 
     Parameters
@@ -76,6 +81,9 @@ def thin_trajectory(trajectory: Trajectory, end_s: float, *, eps: float = EPS) -
         Where the audio ends, seconds.
     eps : float >= 0
         Largest error, raw. A control whose whole range is below it gets no lane but its value at time 0.
+    space : ControlSpace, optional
+        Of the chain: keeps the error below `eps` in positions too, which matters where a profile gives a log scale to
+        what the plugin has as a linear one. 0.002 of 20 to 14000 Hz is nothing at the top and a third at 100 Hz.
 
     Returns
     -------
@@ -98,16 +106,19 @@ def thin_trajectory(trajectory: Trajectory, end_s: float, *, eps: float = EPS) -
     before = 0
     for k in range(trajectory.controls):
         # A switch acts on any change; a range below eps is no movement of any other control.
-        if np.ptp(raw[:, k]) <= (0.0 if trajectory.hold[k] else eps):
+        bend = space.controls[k].position_from_raw if space and not space.controls[k].steps else None
+        if _range(raw[:, k], bend) <= (0.0 if trajectory.hold[k] else eps):
             lanes.append(None)
             continue
         before += len(times)
-        keep = held_points(raw[:, k]) if trajectory.hold[k] else line_points(times, raw[:, k], eps)
+        keep = held_points(raw[:, k]) if trajectory.hold[k] else line_points(times, raw[:, k], eps, bend)
         lanes.append((times[keep], raw[keep, k]))
     return ThinLanes(start=raw[0], lanes=tuple(lanes), hold=trajectory.hold, eps=eps, points_before=before)
 
 
-def line_points(times: np.ndarray, values: np.ndarray, eps: float) -> np.ndarray:
+def line_points(
+    times: np.ndarray, values: np.ndarray, eps: float, bend: Callable[[np.ndarray], np.ndarray] | None = None
+) -> np.ndarray:
     """Choose the points whose straight lines stay within `eps` of all others.
 
     Parameters
@@ -116,6 +127,8 @@ def line_points(times: np.ndarray, values: np.ndarray, eps: float) -> np.ndarray
         Strictly increasing.
     values : float64 [points]
     eps : float >= 0
+    bend : callable, optional
+        Another scale of the values, [points] -> [points], on which the error must be as small.
 
     Returns
     -------
@@ -133,12 +146,16 @@ def line_points(times: np.ndarray, values: np.ndarray, eps: float) -> np.ndarray
         raise UsageError("a lane's times do not increase; sort the points and keep one a time")
     keep = np.zeros(len(times), bool)
     keep[[0, -1]] = True
+    bent = values if bend is None else bend(values)
     # All pieces between kept points are split at once, level by level: some twenty passes over arrays.
     while True:
         edges = np.flatnonzero(keep)
         if len(edges) == len(keep):
             return keep
-        error = np.abs(values - np.interp(times, times[edges], values[edges]))[:-1]
+        line = np.interp(times, times[edges], values[edges])
+        error = np.abs(values - line)[:-1]
+        if bend is not None:
+            error = np.maximum(error, np.abs(bent - bend(line))[:-1])
         worst = np.maximum.reduceat(error, edges[:-1])
         # A thousandth of slack: rounding must not keep points that lie on the line.
         worst[worst <= eps * 1.001 + 1e-12] = np.inf
@@ -148,6 +165,10 @@ def line_points(times: np.ndarray, values: np.ndarray, eps: float) -> np.ndarray
             return keep
         _, first = np.unique(piece[splits], return_index=True)
         keep[splits[first]] = True
+
+
+def _range(values: np.ndarray, bend: Callable[[np.ndarray], np.ndarray] | None) -> float:
+    return float(max(np.ptp(values), np.ptp(bend(values)) if bend is not None else 0.0))
 
 
 def held_points(values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from blackbox_afx.errors import UsageError
 from blackbox_afx.export.thin import (
     EPS,
+    ThinLanes,
     difference_db,
     held_points,
     line_points,
@@ -19,6 +20,7 @@ from blackbox_afx.export.thin import (
 )
 from blackbox_afx.plugins.builtins import builtin_profile
 from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.control import Control, ControlSpace
 from blackbox_afx.plugins.trajectory import Trajectory
 
 
@@ -88,6 +90,32 @@ def test_a_smooth_curve_keeps_few_points() -> None:
     keep = line_points(times, values, EPS)
     assert keep.sum() < 0.2 * len(times)
     assert np.max(np.abs(np.interp(times, times[keep], values[keep]) - values)) <= EPS * 1.001
+
+
+def test_the_bound_holds_in_positions_too() -> None:
+    """A plugin's linear 20 to 14000 Hz under a profile's log scale: low frequencies keep the points they need."""
+    frequency = Control(
+        name="Frequency",
+        index=0,
+        minimum=100,
+        maximum=4000,
+        scale="log",
+        default=500,
+        plugin_minimum=20,
+        plugin_maximum=14000,
+    )
+    space = ControlSpace([frequency])
+    times = np.arange(0, 20, 0.05)
+    position = 0.2 + 0.2 * np.sin(times)
+    trajectory = Trajectory(times=times, raw=space.to_raw(position[:, None]))
+
+    def worst(thin: ThinLanes) -> float:
+        return float(np.max(np.abs(space.from_raw(thin.trajectory.at(times))[:, 0] - position)))
+
+    coarse, fine = thin_trajectory(trajectory, 20.0), thin_trajectory(trajectory, 20.0, space=space)
+    assert worst(coarse) > 5 * EPS
+    assert worst(fine) <= EPS * 1.002
+    assert fine.points_after < fine.points_before / 3
 
 
 @pytest.mark.parametrize(
