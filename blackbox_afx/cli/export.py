@@ -32,7 +32,7 @@ def export(
     force: Annotated[bool, Flag] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Write a result for a DAW; nothing is rendered again and no plugin is loaded.
+    """Write a result for a DAW; nothing is rendered again.
 
     Parameters
     ----------

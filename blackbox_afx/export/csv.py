@@ -1,7 +1,7 @@
 """Write every setting and every point of every lane as a CSV table, for scripts and for hands.
 
-Conventions: UTF-8, commas, one header row. A control without a lane has one row, at time 0; one with a lane has a row a
-point, `ramp` telling whether values go straight in raw to the next point (``linear``) or hold (``hold``).
+Conventions: RFC 4180 in UTF-8, one header row. A control without a lane has one row, at time 0; one with a lane has a
+row a point, `ramp` telling whether values go straight in raw to the next point (``linear``) or hold (``hold``).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class CsvExporter:
         refuse_options(self.name, options)
         warnings = latency_notes(session, latency)
         text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(text)
         writer.writerow(COLUMNS)
         for track in session.tracks:
             for plugin in track.plugins:

@@ -79,7 +79,8 @@ def raw_lanes(plugin: PluginInstance, session: Session, latency: str, warnings: 
                 f"{value.text or f'{value.plain:g}'}"
             )
             continue
-        times, raw = shift_points(np.asarray(lane.times, float), np.asarray(lane.raw, float), shift, lane.hold)
+        points = np.asarray(lane.times, float), np.asarray(lane.raw, float)
+        times, raw = shift_points(*points, shift, lane.hold, step_s=1 / session.sample_rate)
         lanes.append(RawLane(value=value, times=times, raw=raw, hold=lane.hold))
     return lanes
 

@@ -145,7 +145,7 @@ def _plugin(session: Session, plugin: PluginInstance, latency: str, warnings: li
         if plugin.format == "lv2":
             control["plain"] = value.plain
         if lane is not None:
-            control["lane"] = _lane(plugin, value, lane, shift)
+            control["lane"] = _lane(plugin, value, lane, shift, 1 / session.sample_rate)
         controls.append(control)
     return {
         "label": plugin.label,
@@ -156,13 +156,13 @@ def _plugin(session: Session, plugin: PluginInstance, latency: str, warnings: li
     }
 
 
-def _lane(plugin: PluginInstance, value: ControlValue, lane: RawLane, shift: float) -> dict[str, Any]:
+def _lane(plugin: PluginInstance, value: ControlValue, lane: RawLane, shift: float, step_s: float) -> dict[str, Any]:
     shape = _SQUARE if lane.hold else _LINEAR
     if plugin.format != "lv2":
         return {"shape": shape, "times": lane.times, "raw": lane.raw}
     # Ramps that are straight in raw may need more points to be so in plain units; the same points serve both.
     kept = next(kept for kept in plugin.lanes if kept.control == value.index)
-    times, plain = shift_points(*plain_points(kept, value), shift, lane.hold)
+    times, plain = shift_points(*plain_points(kept, value), shift, lane.hold, step_s=step_s)
     return {"shape": shape, "times": times, "raw": control_of(value).raw_from_plain(plain), "plain": plain}
 
 
