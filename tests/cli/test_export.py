@@ -46,7 +46,7 @@ def save(session: Session, folder: Path) -> Path:
     return write_session(session, folder / "styled.session.json")
 
 
-@pytest.mark.parametrize("to", sorted(set(EXPORTERS) - {"ardour"}))
+@pytest.mark.parametrize("to", sorted(EXPORTERS))
 def test_every_format(afx: Run, saved: Path, to: str) -> None:
     out = saved.parent / f"out.{to}"
     done = afx("export", saved, "--to", to, "--out", out, "--json")

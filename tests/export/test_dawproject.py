@@ -264,3 +264,23 @@ def test_two_hundred_lanes_of_an_hour(tmp_path: Path) -> None:
         validators("Project.xsd")[0].assertValid(root := etree.fromstring(archive.read("project.xml")))
     assert len(root.findall(".//Points/RealPoint")) == 200 * 200 + 1  # and the clip's gain
     assert max(float(point.get("time")) for point in root.iter("RealPoint")) == 7200
+
+
+@pytest.mark.zam
+def test_a_real_chain(tmp_path: Path) -> None:
+    from tests.export.real_sessions import make_case
+
+    case = make_case(tmp_path, ["ZamEQ2", "ZamCompX2"], channels=2, seconds=1.0)
+    with save(case.session, tmp_path) as archive:
+        project = valid(archive)
+        devices = project["Structure"]["Track"][0]["Channel"]["Devices"]["Vst3Plugin"]
+        assert [device["@deviceName"] for device in devices] == ["ZamEQ2", "ZamCompX2"]
+        for device, profile in zip(devices, case.spec.profiles, strict=True):
+            rows = device["Parameters"]["RealParameter"]
+            wanted = {control.name: control.param_id for control in (*profile.active, *profile.held)}
+            assert {row["@name"]: row["@parameterID"] for row in rows} == wanted
+            # The class id in the preset's own header is the one that Bitwig is known to write.
+            state = archive.read(device["State"]["@path"])
+            assert state[8:40].decode() == device["@deviceID"]
+    targets = {points["Target"]["@parameter"] for points in lanes_of(project)}
+    assert len(targets) == 6

@@ -66,7 +66,7 @@ def test_controllers_are_all_there_once() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(points=point_lists(), bpm=st.floats(20, 300))
+@given(points=point_lists(), bpm=st.integers(200, 3000).map(lambda k: k / 10))
 def test_stays_within_half_a_step_of_any_lane(
     points: tuple[tuple[float, ...], tuple[float, ...], bool], bpm: float
 ) -> None:
@@ -147,3 +147,9 @@ def test_any_name(track: str, plugin: str, control: str) -> None:
         file = read(with_names(example_session(folder), track, plugin, control), folder)
     assert file.tracks[0].name == xml_text(track)
     assert file.tracks[1].name == f"CC 20 {xml_text(plugin)}: {xml_text(control)} [dB]"
+
+
+def test_more_than_a_cable_carries_is_named(tmp_path: Path) -> None:
+    warnings = export(crowded(tmp_path, 24, seconds=2, points=100), "midi", tmp_path / "x.mid").warnings
+    assert any("more than a MIDI cable carries" in text for text in warnings)
+    assert not any("cable" in text for text in export(example_session(tmp_path), "midi", tmp_path / "y.mid").warnings)

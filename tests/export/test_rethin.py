@@ -19,7 +19,7 @@ from tests.export.varied import point_lists, with_lane
 
 
 @settings(max_examples=40, deadline=None)
-@given(points=point_lists(), eps=st.floats(0, 0.5))
+@given(points=point_lists(), eps=st.integers(0, 500).map(lambda k: k / 1000))
 def test_stays_within_eps(points: tuple[tuple[float, ...], tuple[float, ...], bool], eps: float) -> None:
     with tempfile.TemporaryDirectory() as name:
         session = with_lane(example_session(Path(name)), *points)
