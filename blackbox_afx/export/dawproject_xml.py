@@ -108,7 +108,7 @@ class DawprojectDocument:
     def _add_content(self, element: ET.Element, key: str, clip: Clip) -> None:
         parent = element
         if clip.gain_db:
-            # A clip has no gain of its own: it is an expression beside the audio, as Bitwig writes it.
+            # A clip has no gain of its own: it is an expression beside the audio, as Bitwig is reported to write it.
             parent = ET.SubElement(element, "Lanes", id=f"{key}-lanes", timeUnit="seconds")
         media = self.media[clip.path]
         audio = ET.SubElement(
