@@ -35,7 +35,7 @@ class ArdourExporter:
 
     name = "ardour"
     suffix = ""
-    formats = frozenset({"vst3", "lv2"})
+    formats = frozenset({"vst3", "lv2", "vst2"})
     experimental = False
 
     def write(
@@ -129,12 +129,14 @@ def _check_track(session: Session, track: Track, formats: frozenset[str]) -> Non
     for plugin in track.plugins:
         if plugin.format not in formats:
             raise UsageError(
-                f"{plugin.label}: an Ardour session can hold vst3 and lv2 plugins, this is {plugin.format}; use its "
-                "VST3 or LV2, or render it"
+                f"{plugin.label}: an Ardour session can hold VST3, LV2 and VST2 plugins, this is {plugin.format}; "
+                "use such a plugin, or render it"
             )
-        if not (plugin.class_id or plugin.uri):
-            raise UsageError(f"{plugin.label}: the session lacks its class id or URI; probe the plugin again")
-        if not plugin.table:
+        if not (plugin.class_id or plugin.uri or plugin.unique_id is not None):
+            raise UsageError(
+                f"{plugin.label}: the session lacks its class id, URI or unique id; probe the plugin again"
+            )
+        if not plugin.table and plugin.format != "vst2":
             raise UsageError(f"{plugin.label}: the session lacks its parameter table; probe the plugin again")
 
 

@@ -24,6 +24,9 @@ SUPERCLOCKS = 282_240_000
 VERSION = "7002"
 MASTER_NAME = "Master"
 
+TYPES = {"vst3": "vst3", "lv2": "lv2", "vst2": "lxvst"}
+"""Plugin format to Ardour's name of it; VST2 is Linux's."""
+
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A recording in the session's folder."""
@@ -339,8 +342,8 @@ class SessionDocument:
                 "active": str(int(not plugin.bypassed)),
                 "user-latency": "0",
                 "use-user-latency": "0",
-                "type": plugin.format,
-                "unique-id": plugin.class_id if plugin.format == "vst3" else plugin.uri,
+                "type": TYPES[plugin.format],
+                "unique-id": {"vst3": plugin.class_id, "lv2": plugin.uri}.get(plugin.format, str(plugin.unique_id)),
                 # A mono plugin on a stereo track: one copy each side, all moved by the same lanes.
                 "count": str(width if plugin.channels == 1 else 1),
                 "custom": "0",
@@ -364,11 +367,15 @@ class SessionDocument:
             self._add_list(automation, f"parameter-{number}", style, "Play", _events(times, plain))
         state = ET.SubElement(
             processor,
-            plugin.format,
+            TYPES[plugin.format],
             {"last-preset-uri": "", "last-preset-label": "", "parameter-changed-since-last-preset": "0"},
         )
-        for value in values.values():
-            self._add_port(state, plugin, value)
+        if plugin.format == "vst2":
+            settings = {f"param-{value.index}": _number(value.plain) for value in values.values()}
+            ET.SubElement(state, "parameters", settings)
+        else:
+            for value in values.values():
+                self._add_port(state, plugin, value)
         if plugin.state is not None and plugin.format == "vst3":
             ET.SubElement(state, "chunk").text = base64.b64encode(plugin.state).decode()
         for value in values.values():

@@ -1,7 +1,8 @@
 """How Ardour numbers a plugin's parameters, and what it calls plain.
 
-Conventions: its lanes name a parameter ``parameter-N``. LV2: N is the port's index. VST3: N counts the plugin's
-parameters without those that pick a program, those neither automatable nor readonly, and JUCE's "MIDI CC" ones.
+Conventions: its lanes name a parameter ``parameter-N``. LV2: N is the port's index; VST2: the parameter's own. VST3: N
+counts the plugin's parameters without those that pick a program, those neither automatable nor readonly, and JUCE's
+"MIDI CC" ones.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def parameter_numbers(plugin: PluginInstance) -> dict[int, int]:
     plugin : PluginInstance
         With its whole table.
     """
+    if plugin.format == "vst2":
+        return {value.index: value.index for value in plugin.values}
     if plugin.format == "lv2":
         ports = {row.symbol: row.index for row in plugin.table if not row.readonly}
         return {value.index: ports[value.symbol] for value in plugin.values if value.symbol in ports}
@@ -47,6 +50,10 @@ def plain_map(plugin: PluginInstance, value: ControlValue, warnings: list[str]) 
     warnings : list of str
         Told where the plugin's map is known at a few points only.
     """
+    if plugin.format == "vst2":  # it knows nothing but raw
+        return msgspec.structs.replace(
+            value, plain=value.raw, plain_minimum=0.0, plain_maximum=1.0, raw_scale="linear", raw_table=()
+        )
     if plugin.format != "vst3":
         return value
     row = next((row for row in plugin.table if row.index == value.index), None)

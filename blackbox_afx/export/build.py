@@ -14,6 +14,7 @@ from blackbox_afx.audio import info
 from blackbox_afx.errors import AudioError, PluginError
 from blackbox_afx.export.lv2_ports import lv2_ports
 from blackbox_afx.export.thin import ThinLanes
+from blackbox_afx.export.vst2_id import vst2_unique_id
 from blackbox_afx.plugins.chain import Chain, ChainSpec
 from blackbox_afx.plugins.control import Control
 from blackbox_afx.plugins.locate import locate
@@ -183,6 +184,7 @@ def _plugin(
         version=identity.version,
         class_id=identity.class_id,
         uri=identity.uri,
+        unique_id=_unique_id(profile),
         file=identity.file,
         sha256=identity.sha256,
         channels=profile.channels,
@@ -214,6 +216,15 @@ def _value(control: Control, raw: float, symbols: dict[str, str]) -> ControlValu
         raw_table=control.raw_table,
         automatable=control.automatable,
     )
+
+
+def _unique_id(profile: Profile) -> int | None:
+    if profile.identity.format != "vst2":
+        return None
+    try:
+        return vst2_unique_id(locate(profile.identity.file, "vst2", profile.folder))
+    except PluginError:
+        return None
 
 
 def parameter_table(profile: Profile) -> tuple[Parameter, ...]:

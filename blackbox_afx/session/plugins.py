@@ -30,6 +30,8 @@ class Parameter(Record, frozen=True, kw_only=True):
     name : str
     automatable, readonly, hidden, program, bypass : bool
         The plugin's flags.
+    plain_samples : tuple of (raw, plain)
+        What the plugin itself, not its texts, calls plain: VST3 hosts that draw lanes in plain units use it.
     """
 
     index: int
@@ -41,6 +43,7 @@ class Parameter(Record, frozen=True, kw_only=True):
     hidden: bool = False
     program: bool = False
     bypass: bool = False
+    plain_samples: tuple[tuple[float, float], ...] = ()
 
 
 class ControlValue(Record, frozen=True, kw_only=True):

@@ -126,7 +126,7 @@ class ArdourBench:
         self.environment.pop("DISPLAY", None)
 
     def scan(self, plugins: Iterable[str | os.PathLike[str]]) -> None:
-        """Tell Ardour of VST3 plugins: it loads none that its cache does not list.
+        """Tell Ardour of VST3 and VST2 plugins: it loads none that its cache does not list.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class ArdourBench:
         environment = {**self.environment, "LD_LIBRARY_PATH": str(self.tools.libraries)}
         for path in sorted(paths - self._scanned):
             done = subprocess.run(
-                [str(self.tools.scanner), "-q", str(path)],
+                [str(self._scanner_of(path)), "-q", str(path)],
                 env=environment,
                 capture_output=True,
                 text=True,
@@ -149,6 +149,9 @@ class ArdourBench:
                     f"{path}: Ardour's scanner ended with {done.returncode}: {done.stderr.strip()[-300:]}"
                 )
             self._scanned.add(path)
+
+    def _scanner_of(self, plugin: Path) -> Path:
+        return self.tools.scanner if plugin.suffix == ".vst3" else self.tools.scanner.with_name("ardour-vst-scanner")
 
     def export(
         self,

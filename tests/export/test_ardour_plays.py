@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from blackbox_afx.export import export
 from blackbox_afx.export.lv2_ports import lv2_ports
 from blackbox_afx.export.thin import difference_db
+from blackbox_afx.export.vst2_id import vst2_unique_id
 from blackbox_afx.plugins.pedalboard import open_vst3
 from blackbox_afx.testing.ardour import PERIOD, PREROLL, ArdourBench, ArdourError, is_dry, render_on_grid
 from blackbox_afx.testing.exporters import AWKWARD
@@ -104,6 +106,37 @@ def test_the_lv2_twin_plays_the_same(bench: ArdourBench, tmp_path: Path) -> None
     track = msgspec.structs.replace(track, plugins=(twin,))
     session = msgspec.structs.replace(case.session, tracks=(track,))
     made = export(session, "ardour", tmp_path / "lv2")
+    ours = _cut_at_points(case)
+    played = bench.export(made.path, case.audio.shape[1], dry=case.trimmed, expected=ours, limit_db=-110)
+    assert worst_db(played.audio, ours) < -110
+
+
+def test_the_vst2_twin_plays_the_same(bench: ArdourBench, tmp_path: Path) -> None:
+    """A VST2 knows raw values only, and is cut at every point as an LV2 is."""
+    case = make_case(tmp_path, ("ZamEQ2",))
+    file = Path("/usr/lib/vst/ZamEQ2-vst.so")
+    bench.scan([file])
+    track = case.session.tracks[0]
+    plugin = track.plugins[0]
+    # DPF counts only real parameters in VST2: its numbers are its VST3's from the first control on.
+    first = min(value.index for value in plugin.values)
+
+    def moved(entry: Any) -> Any:
+        field = "index" if hasattr(entry, "index") else "control"
+        return msgspec.structs.replace(entry, **{field: getattr(entry, field) - first})
+
+    twin = msgspec.structs.replace(
+        plugin,
+        format="vst2",
+        unique_id=vst2_unique_id(file),
+        class_id="",
+        state=None,
+        table=(),
+        values=tuple(map(moved, plugin.values)),
+        lanes=tuple(map(moved, plugin.lanes)),
+    )
+    session = msgspec.structs.replace(case.session, tracks=(msgspec.structs.replace(track, plugins=(twin,)),))
+    made = export(session, "ardour", tmp_path / "vst2")
     ours = _cut_at_points(case)
     played = bench.export(made.path, case.audio.shape[1], dry=case.trimmed, expected=ours, limit_db=-110)
     assert worst_db(played.audio, ours) < -110
