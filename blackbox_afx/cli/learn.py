@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from blackbox_afx.train.learn import Learned
 
 Flag = Parameter(negative="")
+START_S = 0.5
+"""What starting Python and ending its processes takes, roughly."""
 
 
 @example("""
@@ -81,6 +84,7 @@ def learn(
     as_json
         Print the scores and the card as JSON.
     """
+    began = time.monotonic()
     from blackbox_afx import shelf
     from blackbox_afx.plugins.chain import ChainSpec
     from blackbox_afx.plugins.resolve import resolve_plugin
@@ -88,7 +92,7 @@ def learn(
 
     if method is not None:
         find_method(method)
-    if minutes is not None and not minutes > 0:
+    if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 20")
     from blackbox_afx.train.recipe import Recipe, change_recipe, load_recipe
 
@@ -107,20 +111,27 @@ def learn(
         say(f"{spec.label}: {len(spec.space)} controls")
     from blackbox_afx.train.learn import learn as run
 
-    with progress("learning", total=1.0) as meter:
-        learned = run(
-            profiles,
-            audio,
-            out=out,
-            where=where,
-            minutes=minutes or chosen.minutes,
-            recipe=change_recipe(chosen, method=method),
-            seed=seed,
-            jobs=jobs,
-            resume=resume,
-            force=force,
-            report=lambda stage, share, words: meter.update(share, f"{stage}: {words}"),
-        )
+    try:
+        with progress("learning", total=1.0) as meter:
+            learned = run(
+                profiles,
+                audio,
+                out=out,
+                where=where,
+                minutes=minutes or chosen.minutes,
+                recipe=change_recipe(chosen, method=method),
+                seed=seed,
+                jobs=jobs,
+                resume=resume,
+                force=force,
+                report=lambda stage, share, words: meter.update(share, f"{stage}: {words}"),
+                warn=warn,
+                # Importing torch takes seconds, which are the user's as well.
+                spent_s=time.monotonic() - began + START_S,
+            )
+    except KeyboardInterrupt:
+        note(f"the run is kept in {out}.run; the same command with --resume goes on with it")
+        raise
     tell(learned, as_json=as_json)
 
 
@@ -128,6 +139,11 @@ def tell(learned: Learned, *, as_json: bool) -> None:
     """Say what a run came to."""
     for stage in learned.cut:
         warn(f"the deadline cut the stage '{stage}' short; the same budget on a quieter machine goes further")
+    for stage in learned.late:
+        if stage not in learned.cut:
+            warn(f"the stage '{stage}' ran late and was hurried; such a run does not repeat exactly")
+    if learned.chosen in learned.scores and learned.scores[learned.chosen].total >= 1.0:
+        warn("on held-out pairs the controller is no better than leaving the input as it is; give more --minutes")
     if as_json:
         emit_json({"path": learned.path, "seconds": learned.seconds, "card": learned.card})
         return

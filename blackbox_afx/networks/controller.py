@@ -53,9 +53,7 @@ class ResidualController(nn.Module):
     Fit for embeddings whose differences mean something, as decibels do; `fit` standardises both parts.
     """
 
-    def __init__(
-        self, dimension: int, controls: int, width: int = 512, blocks: int = 2, dropout: float = 0.1
-    ) -> None:
+    def __init__(self, dimension: int, controls: int, width: int = 512, blocks: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
         self.source = Standardise(dimension)
         self.difference = Standardise(dimension)

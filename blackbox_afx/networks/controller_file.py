@@ -70,9 +70,7 @@ def save_controller(path: str | os.PathLike[str], network: nn.Module, card: Cont
     """
     path = Path(path)
     beside = path.with_name(path.name + ".part")
-    tensors = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()
-    }
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
     try:
         save_file(tensors, beside, {METADATA_KEY: msgspec.json.encode(card).decode()})
         os.replace(beside, path)
@@ -116,9 +114,7 @@ def load_controller(path: str | os.PathLike[str]) -> tuple[nn.Module, Controller
         network = make_style_network(controls=controls, **card.network)
         network.load_state_dict(tensors)
     except (RuntimeError, TypeError) as error:
-        raise ControllerError(
-            f"{path}: the weights do not fit the network it names ({str(error)[:200]})"
-        ) from None
+        raise ControllerError(f"{path}: the weights do not fit the network it names ({str(error)[:200]})") from None
     return network.eval(), card
 
 
@@ -138,9 +134,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[ControllerCard, dict[str, Tenso
     try:
         card = msgspec.json.decode(metadata[METADATA_KEY], type=ControllerCard)
     except msgspec.DecodeError as error:
-        raise ControllerError(
-            f"{path}: its card is not readable ({error}); learn the controller again"
-        ) from None
+        raise ControllerError(f"{path}: its card is not readable ({error}); learn the controller again") from None
     if card.schema > SCHEMA:
         raise ControllerError(
             f"{path}: of schema {card.schema}, this version reads up to {SCHEMA}; upgrade blackbox-afx"

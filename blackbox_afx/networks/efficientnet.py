@@ -60,9 +60,7 @@ class SqueezeExcite(nn.Module):
 class InvertedBottleneck(nn.Module):
     """Expand, filter each channel, gate, project; with a residual where shapes agree."""
 
-    def __init__(
-        self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int, drop: float
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int, drop: float) -> None:
         super().__init__()
         hidden = inputs * expansion
         self.expand = _conv(inputs, hidden) if expansion != 1 else None

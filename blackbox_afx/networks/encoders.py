@@ -3,6 +3,8 @@
 An encoder has two halves. `prepare` is numpy, has no weights and runs in render workers: what it returns is small and
 can be cached. The module's `forward` is torch and takes a batch of what `prepare` returned.
 
+`hears_audio` says that `prepare` returns the audio itself, so that training has to keep audio and not statistics.
+
 Conventions: audio is mono float32 [samples] at the controller's sample rate.
 """
 
@@ -38,6 +40,7 @@ class PaperEncoder(nn.Module):
     """
 
     dimension = 1024
+    hears_audio = True
     mean, deviation, power = 0.322970, 0.278452, 0.3
 
     def __init__(self) -> None:
@@ -66,6 +69,7 @@ class StatisticsEncoder(nn.Module):
     """
 
     dimension = DIMENSION
+    hears_audio = False
 
     @staticmethod
     def prepare(audio: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -6,7 +6,7 @@ controls that the loss can't hear.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from blackbox_afx.losses.style import StyleLoss
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
-from blackbox_afx.plugins.jobs import CallJob
+from blackbox_afx.plugins.jobs import CallJob, Result
 from blackbox_afx.train.clip_book import read_clip_book
 from blackbox_afx.train.pairs import make_audio_pair
 
@@ -41,6 +41,8 @@ class AudioLoss:
         Weight of the regression term.
     seed_of : callable
         Step to seed.
+    count : callable
+        Told the farm's results, so that failures are counted where those of renders are.
     """
 
     def __init__(
@@ -55,12 +57,13 @@ class AudioLoss:
         segment: int,
         hold: float,
         seed_of: Callable[[int], int],
+        count: Callable[[Sequence[Result]], None],
     ) -> None:
         self.network, self.effect, self.farm, self.spec, self.book = network, effect, farm, spec, book
         self.batch, self.segment, self.hold, self.seed_of = batch, segment, hold, seed_of
+        self.count = count
         self.loss = StyleLoss()
-        self.hears_statistics = network.encoder.__class__.__name__ == "StatisticsEncoder"
-        self.weight = torch.as_tensor(spec.space.continuous, dtype=torch.float32)
+        self.hears_audio = bool(network.encoder.hears_audio)
 
     def pairs(self, step: int) -> dict[str, Tensor]:
         """Make a batch; a pair whose render failed is left out."""
@@ -70,15 +73,20 @@ class AudioLoss:
         jobs = [
             CallJob(
                 function=make_audio_pair,
-                args=(self.spec, self.book, int(seed), self.segment, self.hears_statistics),
+                args=(self.spec, self.book, int(seed), self.segment, self.hears_audio),
                 spec=self.spec,
                 cost=cost,
             )
             for seed in rng.integers(2**31, size=self.batch)
         ]
-        made = [result.value for result in self.farm.run(jobs) if result.failure is None]
+        results = self.farm.run(jobs)
+        self.count(results)
+        made = [result.value for result in results if result.failure is None]
         if not made:
-            raise FarmError("no training pair of a whole batch could be rendered; probe the plugin again")
+            raise FarmError(
+                f"no training pair of a whole batch could be rendered ({results[0].failure.message}); "
+                "probe the plugin again"
+            )
         return {name: torch.as_tensor(np.stack([pair[name] for pair in made])).float() for name in made[0]}
 
     def __call__(self, step: int) -> Tensor | None:
@@ -94,5 +102,6 @@ class AudioLoss:
         if not heard.any():
             return None
         errors = self.loss.per_example(audio[heard], batch["target"][:, None][heard])
-        hold = (self.weight * (positions - batch["values"]) ** 2).mean()
+        # Toggles and choices, too: the estimator has no gradient for them, so that nothing else holds them.
+        hold = ((positions - batch["values"]) ** 2)[heard].mean()
         return errors.mean() + self.hold * hold

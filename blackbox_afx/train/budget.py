@@ -8,6 +8,8 @@ says so when it had to cut.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -21,8 +23,10 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ----------
     shards, shard_clips : int
         Files of self-made training pairs, and clips in each.
-    proxy_steps, warm_steps, batch : int
-        Steps of the feature proxy and of the controller's warm start, and pairs in each.
+    proxy_steps, warm_steps : int
+        Steps of the feature proxy and of the controller's warm start.
+    batch, warm_batch : int
+        Pairs in a step of the proxy and of the controller.
     audio_steps, audio_batch : int
         Steps on the audio loss through the plugin (0 leaves the stage out), and pairs in each.
     held_out : int
@@ -38,6 +42,7 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     proxy_steps: int
     warm_steps: int
     batch: int
+    warm_batch: int
     audio_steps: int
     audio_batch: int
     held_out: int
@@ -52,13 +57,33 @@ class Clock:
     ----------
     minutes : float > 0
     spent_s : float
-        Seconds that earlier sittings of a resumed run took.
+        Seconds that earlier sittings of a resumed run took, or that went by before this one.
+    cut, late : sequence of str
+        Stages that an earlier sitting stopped short, or hurried.
+
+    Attributes
+    ----------
+    cut : list of str
+        Stages that the deadline stopped.
+    late : list of str
+        Stages that ran so late that the clock, and no more the plan, decided their learning rate.
     """
 
-    def __init__(self, minutes: float, spent_s: float = 0.0) -> None:
+    def __init__(self, minutes: float, spent_s: float = 0.0, cut: Sequence[str] = (), late: Sequence[str] = ()) -> None:
         self.budget_s = 60.0 * minutes
         self._began = time.monotonic() - spent_s
-        self.cut: list[str] = []
+        self.cut, self.late = list(cut), list(late)
+
+    @classmethod
+    def resumed(cls, minutes: float, stored: dict[str, Any] | None, spent_s: float = 0.0) -> Clock:
+        """Go on from what `state` gave, `spent_s` seconds into this sitting."""
+        stored = stored or {}
+        return cls(minutes, stored.get("spent_s", 0.0) + spent_s, stored.get("cut", ()), stored.get("late", ()))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a later sitting needs to know."""
+        return {"spent_s": self.spent_s, "cut": self.cut, "late": self.late}
 
     @property
     def spent_s(self) -> float:
@@ -78,3 +103,8 @@ class Clock:
         if stage not in self.cut:
             self.cut.append(stage)
         return True
+
+    def hurry(self, stage: str) -> None:
+        """Note that a stage is late enough for the clock to decide its learning rate."""
+        if stage not in self.late:
+            self.late.append(stage)

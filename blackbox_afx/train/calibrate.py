@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import joblib
 import msgspec
 import numpy as np
 import torch
@@ -27,6 +27,10 @@ JOB_S = 1.5
 TRIAL_CLIPS = 3
 AUDIO_STAGE_S = 45.0
 """An audio stage shorter than this is left out: its trial alone takes seconds."""
+SHORT_S = 120.0
+"""Budgets shorter than this are calibrated more coarsely."""
+STEPS, STEPS_S = 8, 1.5
+"""A trial of a training step ends after so many of them, or seconds."""
 PASSES = 40
 """Most times that a stage goes over all pairs."""
 
@@ -46,27 +50,27 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     -------
     StepPlan
     """
-    recipe, farm = run.recipe, run.farm
-    count = 2 * max(farm.n_jobs, 2)
-    shards = []
-    began = 0.0
-    for turn in range(2):
-        # The first turn loads plugins and is not timed.
-        began = time.monotonic()
-        jobs = [run.pair_job(TRIAL_CLIPS, book, -1 - k - turn * count) for k in range(count)]
-        shards += [result.value for result in farm.run(jobs) if result.failure is None]
-    clip_s = (time.monotonic() - began) / (count * TRIAL_CLIPS)
-    examples = Examples.join(shards)
+    recipe, farm, material = run.recipe, run.farm, run.material
+    workers = max(farm.n_jobs, 2)
+    count = 2 * workers
+    # The first turn loads plugins and is not timed.
+    shards = material.trial(book, 0, workers, 1)
+    began = time.monotonic()
+    clips = TRIAL_CLIPS if run.clock.budget_s >= SHORT_S else 1
+    shards += material.trial(book, 1, count, clips)
+    clip_s = (time.monotonic() - began) / (count * clips)
+    examples = Examples.join(shards, count * clips + workers)
     proxy = FeatureProxy(len(run.spec.space))
     network = make_style_network(controls=len(run.spec.space), **run.network_options)
+    warm_batch = recipe.heard_batch if material.keep_audio else recipe.batch
     trial = proxy_loss(proxy, _enough(examples, recipe.batch), run.seed, recipe.batch)
     threads, proxy_s = _best_threads(proxy, trial)
     loss = controller_loss(
         network,
         proxy,
-        _enough(examples, recipe.batch),
+        _enough(examples, warm_batch),
         seed=run.seed,
-        batch=recipe.batch,
+        batch=warm_batch,
         foreign=recipe.foreign,
         regression=recipe.regression,
         continuous=run.spec.space.continuous,
@@ -78,23 +82,28 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     audio = shares.audio if audio_s else 0.0
     time_left = SAFETY * (run.clock.left_s - 2 * judge.seconds - 3.0)
     unit = max(time_left, 1.0) / (shares.pairs + shares.proxy + shares.controller + audio)
-    clips = max(count * TRIAL_CLIPS, round(shares.pairs * unit / clip_s))
-    shard_clips = int(np.clip(round(JOB_S / (clip_s * max(farm.n_jobs, 1))), 1, 64))
-    shard_clips = min(shard_clips, max(1, clips // (2 * farm.n_jobs)))
-    shards_wanted = max(2, round(clips / shard_clips))
-    per_pass = max(1.0, shards_wanted * shard_clips * recipe.settings * 2 / recipe.batch)
+    wanted = max(count * TRIAL_CLIPS, round(shares.pairs * unit / clip_s))
+    wanted = max(1, int(min(wanted, material.most_clips)))
+    # Short budgets are cut into smaller pieces: between them the clock is looked at.
+    job_s = min(JOB_S, 0.02 * run.clock.budget_s)
+    shard_clips = int(np.clip(round(job_s / (clip_s * workers)), 1, 64))
+    shard_clips = min(shard_clips, max(1, wanted // (2 * workers)))
+    shards_wanted = max(1, wanted // shard_clips)
+    per_pass = max(1.0, shards_wanted * shard_clips * recipe.settings * 2 / warm_batch)
     most = max(50, round(PASSES * per_pass))
+    most_proxy = max(50, round(PASSES * per_pass * warm_batch / recipe.batch))
     audio_steps = int(audio * unit / audio_s) if audio_s else 0
     return StepPlan(
         shards=shards_wanted,
         shard_clips=shard_clips,
-        proxy_steps=min(most, max(10, round(shares.proxy * unit / proxy_s))),
+        proxy_steps=min(most_proxy, max(10, round(shares.proxy * unit / proxy_s))),
         warm_steps=min(most, max(10, round(shares.controller * unit / warm_s))),
         batch=recipe.batch,
+        warm_batch=warm_batch,
         # A handful of steps would only add noise.
         audio_steps=audio_steps if audio_steps >= 5 else 0,
         audio_batch=recipe.audio_batch,
-        held_out=recipe.held_out,
+        held_out=run.held_out,
         score_s=judge.seconds,
         threads=threads,
     )
@@ -112,7 +121,7 @@ def _best_threads(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> tu
     On a machine that does other work, threads wait for each other and one alone is several times faster.
     """
     times = {}
-    for threads in sorted({1, min(4, os.cpu_count() or 1)}):
+    for threads in sorted({1, min(4, joblib.cpu_count())}):
         torch.set_num_threads(threads)
         times[threads] = _step_s(network, loss)
     best = min(times, key=times.__getitem__)
@@ -123,15 +132,15 @@ def _best_threads(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> tu
 def _step_s(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> float:
     network.requires_grad_(True).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6)
-    times = []
-    for step in range(8):
+    times: list[float] = []
+    while len(times) < 2 or (len(times) < STEPS and sum(times) < STEPS_S):
         began = time.monotonic()
         optimizer.zero_grad()
-        loss(step).backward()
+        loss(len(times)).backward()
         optimizer.step()
         times.append(time.monotonic() - began)
-    # The running average of the weights and the bookkeeping come on top of a bare step.
-    return 1.1 * float(np.median(times[2:]))
+    # The first steps allocate. The running average of the weights and the bookkeeping come on top of a bare step.
+    return 1.1 * float(np.median(times[min(2, len(times) - 1) :]))
 
 
 def _audio_step_s(run: Run, book: str) -> float:
@@ -139,6 +148,7 @@ def _audio_step_s(run: Run, book: str) -> float:
     times = []
     for step in range(2):
         began = time.monotonic()
+        # Not `AudioLoss`'s own steps, so that nothing is heard twice.
         value = loss(-1 - step)
         if value is not None:
             value.backward()

@@ -37,9 +37,15 @@ def write_clip_book(path: str | os.PathLike[str], clips: ClipSet) -> None:
     os.replace(beside, path.with_suffix(".json"))
 
 
-@functools.lru_cache(maxsize=4)
 def read_clip_book(path: str) -> ClipSet:
     """Map a clip book into memory; one copy a process."""
+    # A later run in this process may have written another book at the same place.
+    about = os.stat(Path(path).with_suffix(".npy"))
+    return _read(path, (about.st_ino, about.st_size, about.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: str, version: tuple[int, ...]) -> ClipSet:
     index = json.loads(Path(path).with_suffix(".json").read_text())
     samples = np.load(Path(path).with_suffix(".npy"), mmap_mode="r")
     clips, at = [], 0

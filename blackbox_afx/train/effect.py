@@ -9,7 +9,7 @@ import numpy as np
 from blackbox_afx.errors import FarmError
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
-from blackbox_afx.plugins.jobs import ProbeJob, RenderJob
+from blackbox_afx.plugins.jobs import ProbeJob, RenderJob, Result
 
 FAILURES_ALLOWED = 0.05
 """Share of examples whose render may fail before a run stops."""
@@ -55,7 +55,7 @@ class FarmEffect:
         ]
         results = self.farm.run(jobs)
         good = np.array([result.failure is None for result in results])
-        self._count(results)
+        self.count(results)
         rendered = [
             result.value if ok else np.zeros_like(clip) for result, ok, clip in zip(results, good, audio, strict=True)
         ]
@@ -92,7 +92,14 @@ class FarmEffect:
         nothing = np.full(points.shape[1], np.nan)
         return np.stack([nothing if r.failure else r.value for r in self.farm.run(jobs)])
 
-    def _count(self, results: Sequence) -> None:
+    def count(self, results: Sequence[Result]) -> None:
+        """Count examples and failures of farm results.
+
+        Raises
+        ------
+        FarmError
+            When more than one in twenty of a hundred examples or more failed.
+        """
         self.examples += len(results)
         for result in results:
             if result.failure is not None:

@@ -8,10 +8,14 @@ import msgspec
 import numpy as np
 
 from blackbox_afx.data.segments import ClipSampler, ClipSet
+from blackbox_afx.errors import FarmError
 from blackbox_afx.metrics import score_pair
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.pairs import shortest_half
 
+AT_ONCE = 64
+"""Pairs heard at once."""
 NAMES = ("stft", "msd", "sce_hz", "rms_db", "lufs_db")
 
 
@@ -31,8 +35,12 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> float:
-        """Geometric mean of the ratios; what stages are compared by, so that no one metric outweighs the others."""
-        return float(np.exp(np.mean(np.log(np.maximum(list(self.ratio.values()), 1e-6)))))
+        """Geometric mean of the ratios; what stages are compared by, so that no one metric outweighs the others.
+
+        Infinite where one could not be measured: such a stage loses against any other.
+        """
+        total = float(np.exp(np.mean(np.log(np.maximum(list(self.ratio.values()), 1e-6)))))
+        return total if np.isfinite(total) else float("inf")
 
     def text(self) -> str:
         """Word the ratios in one line."""
@@ -62,12 +70,14 @@ class Judge:
     ) -> None:
         rng = np.random.default_rng([seed, 0x4A55])
         space, self.effect, self.rate = effect.spec.space, effect, clips.sample_rate
-        sampler = ClipSampler(rng, clips, segment, min(segment // 2, 32768), balance_speakers=True)
+        sampler = ClipSampler(rng, clips, segment, shortest_half(segment), balance_speakers=True)
         drawn = [sampler.draw() for _ in range(pairs)]
         positions = space.snap(rng.random((pairs, len(space))))
         both = [half[None] for pair in drawn for half in pair]
         rendered, good = effect.render(both, np.repeat(positions, 2, axis=0))
         keep = [k for k in range(pairs) if good[2 * k] and good[2 * k + 1]]
+        if not keep:
+            raise FarmError(f"no held-out pair could be rendered ({effect.last_failure}); probe the plugin again")
         self.inputs = [both[2 * k] for k in keep]
         self.targets = [rendered[2 * k] for k in keep]
         self.positions = positions[keep]
@@ -77,7 +87,8 @@ class Judge:
         score_pair(self.targets[0][0], self.inputs[0][0], self.rate, NAMES)
         began = time.monotonic()
         self.before = self._errors(self.inputs)
-        # Rendering the predictions comes on top of scoring them.
+        self.predict(network)
+        # Rendering the predictions comes on top of hearing and scoring them.
         self.seconds = 1.3 * (time.monotonic() - began) + 0.5
 
     def _errors(self, estimates: list[np.ndarray]) -> np.ndarray:
@@ -89,14 +100,25 @@ class Judge:
 
     def predict(self, network: StyleNetwork) -> np.ndarray:
         """Give positions [pairs, controls] for the held-out pairs."""
-        length = min(len(part) for part in (*self.source, *self.reference))
-        return network.positions(
-            np.stack([part[:length] for part in self.source]), np.stack([part[:length] for part in self.reference])
-        )
+        rows: list[np.ndarray] = []
+        pairs = list(zip(self.source, self.reference, strict=True))
+        while len(rows) < len(pairs):
+            # Neighbours that are equally long go together; what an encoder hears of short clips is shorter.
+            start, shape = len(rows), (pairs[len(rows)][0].shape, pairs[len(rows)][1].shape)
+            stop = start
+            while stop < min(start + AT_ONCE, len(pairs)) and (pairs[stop][0].shape, pairs[stop][1].shape) == shape:
+                stop += 1
+            source, reference = (np.stack(part) for part in zip(*pairs[start:stop], strict=True))
+            rows.extend(network.positions(source, reference))
+        return np.stack(rows)
 
     def score(self, network: StyleNetwork) -> Scores:
         """Render the network's settings through the real chain and compare with the targets."""
         rendered, good = self.effect.render(self.inputs, self.predict(network))
+        if not good.any():
+            raise FarmError(f"no held-out pair could be rendered ({self.effect.last_failure}); probe the plugin again")
         after = self._errors(rendered)
         errors, before = np.nanmean(after[good], axis=0), np.nanmean(self.before[good], axis=0)
-        return Scores(ratio=dict(zip(NAMES, (errors / before).tolist(), strict=True)), pairs=int(good.sum()))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = errors / before
+        return Scores(ratio=dict(zip(NAMES, ratio.tolist(), strict=True)), pairs=int(good.sum()))

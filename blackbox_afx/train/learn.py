@@ -12,8 +12,7 @@ import msgspec
 import numpy as np
 import torch
 
-from blackbox_afx.data.folders import find_audio
-from blackbox_afx.data.segments import ClipSet, load_clips
+from blackbox_afx import __version__
 from blackbox_afx.errors import OutputError, UsageError
 from blackbox_afx.grads import make_estimator
 from blackbox_afx.grads.bridge import BlackBoxEffect
@@ -22,18 +21,16 @@ from blackbox_afx.networks.controller_file import ControllerCard, save_controlle
 from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
-from blackbox_afx.plugins.jobs import CallJob
 from blackbox_afx.plugins.profile import Profile
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.budget import Clock, StepPlan
 from blackbox_afx.train.calibrate import calibrate
-from blackbox_afx.train.clip_book import read_clip_book, write_clip_book
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.judge import Judge, Scores
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
+from blackbox_afx.train.material import Material
 from blackbox_afx.train.methods import find_method
-from blackbox_afx.train.pairs import make_pairs
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.warm_start import Examples, controller_loss, fit_controller, fit_proxy, proxy_loss
@@ -42,7 +39,17 @@ Report = Callable[[str, float, str], None]
 """Told (stage, share done 0 to 1, words)."""
 
 INPUT_PEAK_DBFS = -12.0
-END_RESERVE_S = 3.0
+END_RESERVE_S = 2.0
+PROXY_AVERAGE = 0.999
+NAMED = 5
+"""Recordings that could not be used and are named one by one."""
+KEPT = 0.7
+"""Part of its share that a stage keeps, however late those before it are."""
+LEAST_HELD_OUT, HELD_OUT_A_MINUTE = 12, 16
+LOOKS = 4
+"""A long warm start is judged in between, every so many parts of it, so that progress has a score to show."""
+LOOK_SHARE = 0.03
+"""Most of a stage's time that such looks may take."""
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +66,10 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
         The stage whose network was kept.
     cut : tuple of str
         Stages that the deadline stopped early.
+    late : tuple of str
+        Stages that ran so late that the clock brought their learning rate down: such a run does not repeat exactly.
+    skipped : tuple of str
+        Recordings that could not be used.
     seconds : float
     """
 
@@ -67,6 +78,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     scores: dict[str, Scores]
     chosen: str
     cut: tuple[str, ...]
+    late: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
     seconds: float
 
 
@@ -92,29 +105,46 @@ class Run:
         resume: bool,
         force: bool,
         report: Report,
+        warn: Callable[[str], None],
+        spent_s: float,
     ) -> None:
         self.spec = ChainSpec(profiles=tuple(profiles))
+        if len(self.spec.space) == 0:
+            raise UsageError(f"{self.spec.label} has no control to set; expected one at least, see --controls")
+        self.warn = warn
         self.recipe, self.seed, self.minutes, self.report = recipe, seed, minutes, report
         self.method = find_method(recipe.method)
         self.folder = RunFolder(out, resume=resume, force=force)
         self.identity = {
             "chain": self.spec.fingerprint(),
-            "recipe": msgspec.to_builtins(recipe),
+            # By way of JSON, which has no tuples, since that is what a resumed run reads.
+            "recipe": msgspec.json.decode(msgspec.json.encode(recipe)),
             "audio": str(Path(audio).resolve()),
             "where": where or "",
             "minutes": minutes,
             "seed": seed,
         }
         self._check_identity()
-        self.clock = Clock(minutes, (self.folder.read_json("clock.json") or {}).get("spent_s", 0.0))
+        self.clock = Clock.resumed(minutes, self.folder.read_json("clock.json"), spent_s)
         self._ticked = time.monotonic()
         self.audio, self.where = audio, where
-        self.farm = Farm(jobs, log=str(self.folder.path / "native.log"))
-        self.effect = FarmEffect(self.farm, self.spec, recipe.sample_rate)
         torch.manual_seed(seed)
         self.network: StyleNetwork = make_style_network(controls=len(self.spec.space), **self.network_options)
+        self.farm = Farm(jobs, log=str(self.folder.path / "native.log"))
+        self.effect = FarmEffect(self.farm, self.spec, recipe.sample_rate)
+        self.material = Material(
+            self.folder,
+            self.farm,
+            self.spec,
+            recipe,
+            minutes=minutes,
+            seed=seed,
+            keep_audio=bool(self.network.encoder.hears_audio),
+        )
         self.scores: dict[str, Scores] = {}
-        self.lost_pairs = 0
+        self.best_seen = np.inf
+        # A short run can't wait for many pairs to be judged.
+        self.held_out = min(recipe.held_out, max(LEAST_HELD_OUT, round(HELD_OUT_A_MINUTE * minutes)))
 
     @property
     def network_options(self) -> dict[str, Any]:
@@ -138,106 +168,64 @@ class Run:
         """Report progress, and note the time spent for a later resume."""
         self.report(stage, share, words)
         if time.monotonic() - self._ticked > 5.0:
-            self._ticked = time.monotonic()
-            self.folder.write_json("clock.json", {"spent_s": self.clock.spent_s})
+            self.keep_clock()
 
-    # --- data -------------------------------------------------------------------------------------------------------
-
-    def books(self) -> tuple[str, ClipSet, dict[str, Any]]:
-        """Load the working set once and keep it in the run's folder for the workers."""
-        facts = self.folder.read_json("data.json")
-        paths = {split: str(self.folder.path / f"clips_{split}") for split in ("train", "val")}
-        if facts is None:
-            collection = find_audio(self.audio, where=self.where, purpose="learn", seed=self.seed)
-            facts = {"found": collection.describe(), "skipped": [str(item.path) for item in collection.skipped]}
-            for split, minutes in (("train", self.recipe.max_minutes), ("val", 10.0)):
-                clips = load_clips(
-                    collection, split, sample_rate=self.recipe.sample_rate, max_minutes=minutes, seed=self.seed
-                )
-                facts[split] = {
-                    "minutes": round(clips.minutes, 2),
-                    "clips": len(clips.clips),
-                    "speakers": len({clip.speaker for clip in clips.clips}),
-                }
-                facts["skipped"] += [str(item.path) for item in clips.skipped]
-                write_clip_book(paths[split], clips)
-            self.folder.write_json("data.json", facts)
-        return paths["train"], read_clip_book(paths["val"]), facts
-
-    def make_pairs(self, plan: StepPlan, book: str) -> Examples:
-        """Make the shards of training pairs that are not there yet."""
-        todo = [k for k in range(plan.shards) if not self.folder.shard_path(k).exists()]
-        jobs = [self.pair_job(plan.shard_clips, book, k) for k in todo]
-        done = plan.shards - len(todo)
-        per_job = self.recipe.settings * 2 * plan.shard_clips
-        # In groups: a farm call returns at its end, and a kill must not lose more than a minute's work.
-        group = max(self.farm.n_jobs * 4, 8)
-        for start in range(0, len(jobs), group):
-            # A machine slower than its calibration still gets something to learn from.
-            if start and self.clock.over("pairs", self.reserve_after_pairs()):
-                break
-            for result in self.farm.run_iter(jobs[start : start + group]):
-                if result.failure is None:
-                    self.folder.write_shard(todo[start + result.index], result.value)
-                else:
-                    self.lost_pairs += per_job
-                    self.folder.log(stage="pairs", lost=per_job, why=result.failure.message)
-                done += 1
-                self.tick("pairs", done / plan.shards, f"{done * per_job} training pairs")
-        shards = [shard for k in range(plan.shards) if (shard := self.folder.read_shard(k)) is not None]
-        if not shards:
-            why = self.farm.events[-1] if self.farm.events else "no shard was finished in time"
-            raise UsageError(f"no training pairs were made ({why}); give more --minutes, or probe the plugin again")
-        return Examples.join(shards)
-
-    def pair_job(self, clips: int, book: str, index: int) -> CallJob:
-        """Describe the job that makes one shard."""
-        recipe = self.recipe
-        seconds = recipe.segment / recipe.sample_rate
-        cost = clips * (2 * recipe.settings * (self.spec.cost_s(seconds) + 0.004) + 0.08)
-        seed = step_seed(self.seed, "pairs", index)
-        return CallJob(
-            function=make_pairs,
-            args=(self.spec, book, seed, clips, recipe.settings, recipe.segment, recipe.corrupted),
-            spec=self.spec,
-            cost=cost,
-            finite=False,
-        )
-
-    def reserve_after_pairs(self) -> float:
-        """Seconds that the stages after the pairs need at least."""
-        return (self.recipe.shares.proxy + self.recipe.shares.controller) * 0.5 * self.clock.budget_s
-
-    # --- stages -----------------------------------------------------------------------------------------------------
+    def keep_clock(self) -> None:
+        """Note the time spent, and what the deadline did, for a later resume."""
+        self._ticked = time.monotonic()
+        self.folder.write_json("clock.json", self.clock.state)
 
     def progress(self, stage: str, steps: int) -> Callable[[int, float], None]:
         """Make the progress callback of a stage."""
-        best = min((score.total for score in self.scores.values()), default=None)
-        tail = f", best score {best:.3f}" if best is not None else ""
-        return lambda step, loss: self.tick(stage, step / steps, f"step {step} of {steps}, loss {loss:.3f}{tail}")
+
+        def tell(step: int, loss: float) -> None:
+            tail = f", best score {self.best_seen:.3f}" if np.isfinite(self.best_seen) else ""
+            self.tick(stage, step / steps, f"step {step} of {steps}, loss {loss:.3f}{tail}")
+
+        return tell
 
     def judge_stage(self, name: str, judge: Judge) -> Scores:
         """Score the network on held-out pairs, and keep it if none before was better."""
         kept = self.folder.read_json("scores.json") or {}
-        scores = judge.score(self.network)
+        if name in kept:
+            # An earlier sitting judged this very network.
+            scores = Scores(ratio=kept[name]["ratio"], pairs=kept[name]["pairs"])
+        else:
+            scores = judge.score(self.network)
+            best = min((row["total"] for row in kept.values()), default=np.inf)
+            if scores.total < best or not kept:
+                self.folder.save_tensors("best.safetensors", self.network.state_dict(), {"stage": name})
+            kept[name] = {"ratio": scores.ratio, "pairs": scores.pairs, "total": scores.total}
+            self.folder.write_json("scores.json", kept)
+            self.folder.log(stage=name, seconds=round(self.clock.spent_s, 1), **kept[name])
         self.scores[name] = scores
-        best = min((row["total"] for row in kept.values()), default=np.inf)
-        if scores.total < best:
-            self.folder.save_tensors("best.safetensors", self.network.state_dict(), {"stage": name})
-        kept[name] = {"ratio": scores.ratio, "pairs": scores.pairs, "total": scores.total}
-        self.folder.write_json("scores.json", kept)
-        self.folder.log(stage=name, seconds=round(self.clock.spent_s, 1), **kept[name])
+        self.best_seen = min(self.best_seen, scores.total)
         self.tick(name, 1.0, f"held-out score {scores.total:.3f}: {scores.text()}")
         return scores
 
-    def warm_start(self, plan: StepPlan, examples: Examples) -> None:
+    def look(self, plan: StepPlan, judge: Judge) -> Callable[[int, torch.nn.Module], bool]:
+        """Judge the warm start in between, for progress only: what is learned does not depend on it."""
+        every = max(1, plan.warm_steps // LOOKS)
+        time_s = self.recipe.shares.controller * self.clock.budget_s
+        worthwhile = LOOKS * plan.score_s < LOOK_SHARE * time_s
+
+        def after_step(done: int, averaged: torch.nn.Module) -> bool:
+            if worthwhile and done % every == 0 and done < plan.warm_steps:
+                self.best_seen = min(self.best_seen, judge.score(averaged).total)
+            return False
+
+        return after_step
+
+    def warm_start(self, plan: StepPlan, examples: Examples, judge: Judge) -> None:
         """Train the feature proxy, then the controller through it."""
         recipe = self.recipe
         torch.manual_seed(step_seed(self.seed, "proxy", -1))
         proxy = FeatureProxy(len(self.spec.space))
         fit_proxy(proxy, examples, self.seed)
-        left = END_RESERVE_S + recipe.shares.controller * 0.5 * self.clock.budget_s
-        stage = Stage(name="proxy", steps=plan.proxy_steps, learning_rate=recipe.proxy_rate, reserve_s=left)
+        left = END_RESERVE_S + recipe.shares.controller * KEPT * self.clock.budget_s
+        stage = Stage(
+            name="proxy", steps=plan.proxy_steps, learning_rate=recipe.proxy_rate, average=PROXY_AVERAGE, reserve_s=left
+        )
         self.train(stage, proxy, proxy_loss(proxy, examples, self.seed, plan.batch))
         fit_controller(self.network, examples, self.seed)
         stage = Stage(
@@ -252,12 +240,12 @@ class Run:
             proxy,
             examples,
             seed=self.seed,
-            batch=plan.batch,
+            batch=plan.warm_batch,
             foreign=recipe.foreign,
             regression=recipe.regression,
             continuous=self.spec.space.continuous,
         )
-        self.train(stage, self.network, loss)
+        self.train(stage, self.network, loss, self.look(plan, judge))
 
     def audio_loss(self, book: str) -> AudioLoss:
         """Assemble the audio loss with the method's estimator."""
@@ -276,6 +264,7 @@ class Run:
             segment=self.recipe.segment,
             hold=self.recipe.hold,
             seed_of=lambda step: step_seed(self.seed, "audio-pairs", step),
+            count=self.effect.count,
         )
 
     def audio_stage(self, plan: StepPlan, book: str) -> None:
@@ -290,7 +279,13 @@ class Run:
         )
         self.train(stage, self.network, self.audio_loss(book))
 
-    def train(self, stage: Stage, network: torch.nn.Module, loss: Callable[[int], torch.Tensor | None]) -> None:
+    def train(
+        self,
+        stage: Stage,
+        network: torch.nn.Module,
+        loss: Callable[[int], torch.Tensor | None],
+        after_step: Callable[[int, torch.nn.Module], bool] = lambda done, averaged: False,
+    ) -> None:
         """Run one stage with this run's seed, folder, clock and progress."""
         run_stage(
             stage,
@@ -300,34 +295,39 @@ class Run:
             folder=self.folder,
             clock=self.clock,
             progress=self.progress(stage.name, stage.steps),
+            after_step=after_step,
         )
-
-    # --- all of it --------------------------------------------------------------------------------------------------
+        self.keep_clock()
 
     def run(self) -> Learned:
         """Go through the stages; each is skipped as far as an earlier sitting finished it."""
+        threads = torch.get_num_threads()
         try:
             with self.farm:
                 return self._run()
         except KeyboardInterrupt:
-            self.folder.write_json("clock.json", {"spent_s": self.clock.spent_s})
+            self.keep_clock()
             raise
+        finally:
+            torch.set_num_threads(threads)
 
     def _run(self) -> Learned:
         self.tick("data", 0.0, "reading recordings")
-        book, held_out, facts = self.books()
+        book, held_out, facts = self.material.books(self.audio, self.where)
+        self._warn_skipped(facts["skipped"])
         self.tick("data", 1.0, facts["found"])
         judge = Judge(
             self.effect,
             held_out,
-            pairs=self.recipe.held_out,
+            pairs=self.held_out,
             segment=self.recipe.segment,
             seed=self.seed,
             network=self.network,
         )
         plan = self.plan(book, judge)
-        examples = self.make_pairs(plan, book)
-        self.warm_start(plan, examples)
+        examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
+        self.keep_clock()
+        self.warm_start(plan, examples, judge)
         del examples
         self.judge_stage("warm start", judge)
         if plan.audio_steps and self.method.estimator:
@@ -335,11 +335,31 @@ class Run:
             self.judge_stage("audio", judge)
         return self.finish(plan, facts)
 
+    def _warn_skipped(self, skipped: dict[str, str]) -> None:
+        if not skipped:
+            return
+        noun = "recording was" if len(skipped) == 1 else "recordings were"
+        self.warn(f"{len(skipped)} {noun} left out")
+        for path, reason in list(skipped.items())[:NAMED]:
+            self.warn(reason if path in reason else f"{path}: {reason}")
+        if len(skipped) > NAMED:
+            self.warn(f"and {len(skipped) - NAMED} more")
+
+    def reserve_after_pairs(self) -> float:
+        """Seconds that the stages after the pairs need at least."""
+        return (self.recipe.shares.proxy + self.recipe.shares.controller) * KEPT * self.clock.budget_s
+
     def plan(self, book: str, judge: Judge) -> StepPlan:
         """Read the stored step plan, or calibrate and store one."""
         stored = self.folder.read_json("plan.json")
         if stored is not None:
-            plan = msgspec.convert(stored, StepPlan)
+            try:
+                plan = msgspec.convert(stored, StepPlan)
+            except msgspec.ValidationError as error:
+                raise OutputError(
+                    f"{self.folder.path / 'plan.json'}: not a step plan of this version ({error}); "
+                    "give --force to start afresh"
+                ) from None
             torch.set_num_threads(plan.threads)
             return plan
         self.tick("calibrate", 0.0, "measuring what a pair and a step cost here")
@@ -366,10 +386,18 @@ class Run:
             minutes=self.minutes,
             recipe=msgspec.to_builtins(self.recipe),
             plan=msgspec.to_builtins(plan),
-            scores={"held_out": kept, "chosen": chosen, "cut": self.clock.cut, "lost_pairs": self.lost_pairs},
+            scores={
+                "held_out": kept,
+                "chosen": chosen,
+                "cut": self.clock.cut,
+                "late": self.clock.late,
+                "lost_pairs": self.material.lost,
+            },
             versions=versions(),
             data={key: facts[key] for key in ("found", "train", "val")},
         )
+        # A kill between these lines must not make a resume ask for --force.
+        self.folder.allow_replace()
         save_controller(self.folder.out, self.network.eval(), card)
         seconds = self.clock.spent_s
         self.folder.clear()
@@ -379,6 +407,8 @@ class Run:
             scores=self.scores,
             chosen=chosen,
             cut=tuple(self.clock.cut),
+            late=tuple(self.clock.late),
+            skipped=tuple(facts["skipped"]),
             seconds=seconds,
         )
 
@@ -387,8 +417,10 @@ def versions() -> dict[str, str]:
     """Versions of what a controller depends on."""
     from importlib.metadata import version
 
-    names = ("blackbox-afx", "numpy", "torch", "pedalboard", "dawdreamer")
-    return {name: version(name) for name in names}
+    # The package itself may run from a checkout that nothing installed.
+    return {"blackbox-afx": __version__} | {
+        name: version(name) for name in ("numpy", "torch", "pedalboard", "dawdreamer")
+    }
 
 
 def learn(
@@ -404,6 +436,8 @@ def learn(
     resume: bool = False,
     force: bool = False,
     report: Report = lambda stage, share, words: None,
+    warn: Callable[[str], None] = lambda text: None,
+    spent_s: float = 0.0,
 ) -> Learned:
     """Learn a style controller for a chain of plugins.
 
@@ -427,6 +461,10 @@ def learn(
         Go on with an unfinished run, or start afresh and replace `out`.
     report : callable
         Told (stage, share done, words) as work goes on.
+    warn : callable
+        Told of recordings that could not be used, a line each.
+    spent_s : float
+        Seconds of the budget that went by before the call.
 
     Returns
     -------
@@ -436,19 +474,23 @@ def learn(
     ------
     AudioError, PluginError, OutputError, UsageError, FarmError
     """
-    if not minutes > 0:
+    if not 0 < minutes < float("inf"):
         raise UsageError(f"minutes is {minutes:g}; expected more than 0, for example 20")
-    run = Run(
-        profiles,
-        audio,
-        out=out,
-        where=where,
-        minutes=minutes,
-        recipe=recipe or Recipe(),
-        seed=seed,
-        jobs=jobs,
-        resume=resume,
-        force=force,
-        report=report,
-    )
-    return run.run()
+    # What a caller draws from torch afterwards must not depend on this.
+    with torch.random.fork_rng(devices=[]):
+        run = Run(
+            profiles,
+            audio,
+            out=out,
+            where=where,
+            minutes=minutes,
+            recipe=recipe or Recipe(),
+            seed=seed,
+            jobs=jobs,
+            resume=resume,
+            force=force,
+            report=report,
+            warn=warn,
+            spent_s=spent_s,
+        )
+        return run.run()

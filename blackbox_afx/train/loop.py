@@ -64,14 +64,25 @@ def rate_factor(step: int, share: float, warm_up: int) -> float:
     return min(1.0, (step + 1) / max(warm_up, 1)) * (0.4995 * (1 + math.cos(math.pi * min(share, 1.0))) + 0.001)
 
 
-def share_done(step: int, steps: int, elapsed_s: float, allowed_s: float) -> float:
+def share_done(step: int, first: int, steps: int, elapsed_s: float, allowed_s: float) -> float:
     """Say how far a stage is, 0 to 1: by its steps, or by the clock where it is clearly late.
 
     A stage that the deadline will cut must have brought its learning rate down by then. One that keeps to its plan is
-    never touched by the clock, so that it stays reproducible.
+    never touched by the clock, so that it stays reproducible to the bit, resumed or not.
+
+    Parameters
+    ----------
+    step, first, steps : int
+        The step at hand, the one that this sitting began with, and all.
+    elapsed_s, allowed_s : float
+        Seconds since this sitting's first step, and how many there may be until its last.
     """
-    by_steps, by_clock = step / max(steps, 1), elapsed_s / max(allowed_s, 1e-3)
-    return by_clock if by_clock > by_steps + LATE_SHARE else by_steps
+    here = steps - first
+    by_steps, by_clock = (step - first) / max(here, 1), elapsed_s / max(allowed_s, 1e-3)
+    if by_clock <= by_steps + LATE_SHARE:
+        return step / max(steps, 1)
+    # After a resume the share that was already done counts too.
+    return (first + min(by_clock, 1.0) * here) / max(steps, 1)
 
 
 def run_stage(
@@ -115,16 +126,18 @@ def run_stage(
     saved, running, done = time.monotonic(), math.nan, first
     began_s, allowed_s = clock.spent_s, max(clock.left_s - stage.reserve_s, 1e-3)
     network.train()
+    latest_s = 0.0
     for step in range(first, stage.steps):
-        if clock.over(stage.name, stage.reserve_s):
+        # The next step will take about as long as the last one.
+        if clock.over(stage.name, stage.reserve_s + latest_s):
             break
+        step_began = time.monotonic()
         torch.manual_seed(step_seed(seed, stage.name, step))
         value = loss(step)
         if value is not None:
-            elapsed_s = clock.spent_s - began_s
-            left = share_done(step - first, stage.steps - first, elapsed_s, allowed_s)
-            # After a resume the share that was already done counts too.
-            share = (first + left * (stage.steps - first)) / stage.steps
+            share = share_done(step, first, stage.steps, clock.spent_s - began_s, allowed_s)
+            if share > step / stage.steps:
+                clock.hurry(stage.name)
             for group in optimizer.param_groups:
                 group["lr"] = stage.learning_rate * rate_factor(step, share, stage.warm_up)
             optimizer.zero_grad()
@@ -137,6 +150,7 @@ def run_stage(
             latest = float(value.detach())
             running = latest if math.isnan(running) else 0.98 * running + 0.02 * latest
         done = step + 1
+        latest_s = time.monotonic() - step_began
         progress(done, running)
         ended = after_step(done, averaged)
         if time.monotonic() - saved > CHECKPOINT_S or ended or done == stage.steps:

@@ -3,7 +3,7 @@
 Runs in render workers, so nothing here imports torch. A clip's two halves go through the same settings; either half may
 then be the input, with the other half's render as its reference.
 
-Conventions: S numbers a recording (`statistics`), K settings a clip, P controls.
+Conventions: S numbers a recording (`statistics`), K settings a clip, P controls, T samples of a half.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from blackbox_afx.data.segments import ClipSampler
 from blackbox_afx.errors import PluginError
 from blackbox_afx.features.statistics import DIMENSION, statistics
 from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.jobs import audio_flaw
 from blackbox_afx.train.clip_book import read_clip_book
+
+SHORTEST = 32768
+"""Samples of the shortest half, where the segment is twice as long or longer."""
+
+
+def shortest_half(segment: int) -> int:
+    """Samples that a half of a clip must have at the least."""
+    return min(segment // 2, SHORTEST)
 
 
 def make_pairs(
@@ -29,6 +38,7 @@ def make_pairs(
     settings: int,
     segment: int,
     corrupted: float,
+    keep_audio: bool = False,
 ) -> dict[str, np.ndarray]:
     """Make training pairs of some clips.
 
@@ -47,6 +57,8 @@ def make_pairs(
         Samples of a half.
     corrupted : float, 0 to 1
         Share of inputs that went through other effects first.
+    keep_audio : bool
+        Give the audio, too, for encoders that hear it.
 
     Returns
     -------
@@ -55,58 +67,71 @@ def make_pairs(
         ``values`` float32 [clips, K, P]: positions;
         ``wet`` float16 [clips, K, 2, S]: both halves as they come out;
         ``other`` float16 [clips, 2, S]: both halves through other effects, a style that is not of this chain;
-        ``valid`` bool [clips, K]: False where a render failed.
+        ``valid`` bool [clips, K]: False where a render failed;
+        with `keep_audio` also ``dry_audio``, ``wet_audio`` and ``other_audio`` float16 [..., T], short halves repeated.
     """
     rng = np.random.default_rng(seed)
     source = read_clip_book(book)
     rate = source.sample_rate
-    sampler = ClipSampler(rng, source, segment, min(segment // 2, 32768))
-    chain, space = worker.chain(spec), spec.space
-    made = {
+    sampler = ClipSampler(rng, source, segment, shortest_half(segment))
+    space = spec.space
+    made: dict[str, np.ndarray] = {
         "dry": np.zeros((clips, 2, DIMENSION), np.float16),
         "values": np.zeros((clips, settings, len(space)), np.float32),
         "wet": np.zeros((clips, settings, 2, DIMENSION), np.float16),
         "other": np.zeros((clips, 2, DIMENSION), np.float16),
         "valid": np.ones((clips, settings), bool),
     }
+    if keep_audio:
+        for name in ("dry", "wet", "other"):
+            made[f"{name}_audio"] = np.zeros((*made[name].shape[:-1], segment), np.float16)
+
+    def keep(name: str, place: Any, halves: tuple[np.ndarray, ...]) -> None:
+        made[name][place] = [statistics(part, rate) for part in halves]
+        if keep_audio:
+            made[f"{name}_audio"][place] = [repeated(np.clip(part, -6e4, 6e4), segment) for part in halves]
+
     for c in range(clips):
         clean = sampler.draw()
         # Both halves get the same treatment at one go, so that levels between them stay true.
         whole, half = np.concatenate(clean), len(clean[0])
         source_whole = corrupt_input(rng, whole, rate) if rng.random() < corrupted else whole
         styled = corrupt_target(rng, whole, rate)
-        made["other"][c] = [statistics(part, rate) for part in (styled[:half], styled[half:])]
-        halves = source_whole[:half], source_whole[half:]
-        made["dry"][c] = [statistics(part, rate) for part in halves]
+        keep("other", c, (styled[:half], styled[half:]))
+        dry = source_whole[:half], source_whole[half:]
+        keep("dry", c, dry)
         for k in range(settings):
             positions = space.snap(rng.random(len(space)))
             made["values"][c, k] = positions
+            worker.at(c * settings + k)
             try:
-                wet = [chain.render(np.ascontiguousarray(part)[None], positions, rate)[0] for part in halves]
-                made["wet"][c, k] = [statistics(part, rate) for part in wet]
-            except PluginError:
+                keep("wet", (c, k), tuple(_render(worker, spec, part, positions, rate) for part in dry))
+            except PluginError as error:
+                worker.note(f"{spec.label}: {error}")
+                # What a plugin makes after a failure is not to be trusted; the next setting gets a fresh one.
+                worker.forget(spec)
                 made["valid"][c, k] = False
     return made
 
 
 def make_audio_pair(
-    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hear: bool
+    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hears_audio: bool
 ) -> dict[str, np.ndarray]:
     """Make one training pair with its audio; runs in a render worker.
 
     Returns
     -------
     dict
-        ``input`` and ``target`` float32 [segment] (both zero-padded), ``values`` float64 [controls]; ``source`` and
-        ``reference``: statistics where `hear`, else the audio itself.
+        ``input`` and ``target`` float32 [T] (both zero-padded), ``values`` float64 [controls]; ``source`` and
+        ``reference``: the audio, short halves repeated, where the encoder hears it, else statistics.
     """
     rng = np.random.default_rng(seed)
     clips = read_clip_book(book)
-    first, second = ClipSampler(rng, clips, segment, min(segment // 2, 32768)).draw()
+    first, second = ClipSampler(rng, clips, segment, shortest_half(segment)).draw()
     values = spec.space.snap(rng.random(len(spec.space)))
-    chain, rate = worker.chain(spec), clips.sample_rate
-    target, reference = (chain.render(np.ascontiguousarray(half)[None], values, rate)[0] for half in (first, second))
-    heard = [statistics(part, rate) if hear else _padded(part, segment) for part in (first, reference)]
+    rate = clips.sample_rate
+    target, reference = (_render(worker, spec, half, values, rate) for half in (first, second))
+    heard = [repeated(part, segment) if hears_audio else statistics(part, rate) for part in (first, reference)]
     return {
         "input": _padded(first, segment),
         "target": _padded(target, segment),
@@ -114,6 +139,19 @@ def make_audio_pair(
         "source": heard[0],
         "reference": heard[1],
     }
+
+
+def repeated(audio: np.ndarray, samples: int) -> np.ndarray:
+    """Bring audio to a length, float32 [samples]; what is short is repeated, so that no silence is heard."""
+    return np.resize(np.asarray(audio, np.float32), samples)
+
+
+def _render(worker: Any, spec: ChainSpec, audio: np.ndarray, positions: np.ndarray, rate: int) -> np.ndarray:
+    """Render mono audio [samples]; a broken render is an error, since statistics would hide it."""
+    wet = worker.chain(spec).render(np.ascontiguousarray(audio)[None], positions, rate)
+    if flaw := audio_flaw(wet):
+        raise PluginError(f"{flaw}; probe the plugin again or narrow the control's range in its profile")
+    return wet[0]
 
 
 def _padded(audio: np.ndarray, samples: int) -> np.ndarray:

@@ -20,10 +20,17 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Making training pairs; the feature proxy; the controller's warm start; the audio loss through the plugin.
     """
 
-    pairs: float = 0.42
-    proxy: float = 0.18
-    controller: float = 0.28
-    audio: float = 0.12
+    pairs: float = 0.45
+    proxy: float = 0.2
+    controller: float = 0.3
+    audio: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise RecipeError(f"shares.{name} = {getattr(self, name)}; expected 0 or more")
+        if min(self.pairs, self.proxy, self.controller) <= 0:
+            raise RecipeError("the shares of pairs, proxy and controller must be above 0; only audio may be left out")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,11 +58,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Share of warm-start examples whose style is not of this chain.
     max_minutes : float
         Most audio to keep in the working set.
-    batch, audio_batch : int
-        Pairs a warm-start step, and an audio step.
+    batch, heard_batch, audio_batch : int
+        Pairs a warm-start step; the controller's there where its encoder hears audio, which takes far more memory and
+        time; pairs an audio step.
     proxy_rate, controller_rate, audio_rate : float
         Peak learning rates.
-    dropout : float
     regression : float
         Weight of the regression on known controls beside the sound distance.
     hold : float
@@ -75,9 +82,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     segment: int = 65536
     settings: int = 3
     corrupted: float = 0.5
-    foreign: float = 0.3
+    foreign: float = 0.2
     max_minutes: float = 120.0
-    batch: int = 512
+    batch: int = 256
+    heard_batch: int = 8
     audio_batch: int = 24
     proxy_rate: float = 1e-3
     controller_rate: float = 5e-4
@@ -91,9 +99,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("corrupted", "foreign"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected a share from 0 to 1")
-        for name in ("sample_rate", "segment", "settings", "batch", "audio_batch", "held_out"):
+        for name in ("sample_rate", "segment", "settings", "batch", "heard_batch", "audio_batch", "held_out"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 1 or more")
+        for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise RecipeError(f"{name} = {getattr(self, name)}; expected more than 0")
+        for name in ("regression", "hold"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise RecipeError(f"{name} = {getattr(self, name)}; expected 0 or more")
 
 
 def change_recipe(recipe: Recipe, **changes: Any) -> Recipe:
@@ -121,5 +135,5 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
         return msgspec.toml.decode(path.read_bytes(), type=Recipe)
     except OSError as error:
         raise RecipeError(f"{path}: can't be read ({error.strerror}); expected a recipe.toml") from None
-    except (msgspec.DecodeError, RecipeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecipeError) as error:
         raise RecipeError(f"{path}: {error}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +43,30 @@ class RunFolder:
     def __init__(self, out: str | os.PathLike[str], *, resume: bool = False, force: bool = False) -> None:
         self.out = Path(out)
         self.path = self.out.with_name(self.out.name + ".run")
+        mark = self.path / "replace"
         if self.out.is_dir():
             raise OutputError(f"{self.out} is a folder; give the name of a file, for example {self.out / 'my.afx'}")
-        if self.out.exists() and not force:
+        if self.out.exists() and not (force or (resume and mark.exists())):
             raise OutputError(f"{self.out} exists; give --force to replace it, or another name")
         if self.path.exists() and not (resume or force):
             raise OutputError(f"{self.path} holds an unfinished run; give --resume to go on or --force to start afresh")
         if resume and not self.path.exists():
             raise OutputError(f"there is no unfinished run at {self.path}; leave out --resume to start one")
-        if force and not resume and self.path.exists():
-            shutil.rmtree(self.path)
         try:
+            if force and not resume and self.path.exists():
+                shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "shards").mkdir(exist_ok=True)
+            if force:
+                self.allow_replace()
         except OSError as error:
             raise OutputError(
                 f"{self.path}: can't be made ({error.strerror}); choose a folder you may write to"
             ) from None
+
+    def allow_replace(self) -> None:
+        """Remember that `out` may be replaced, so that a resume need not be told again."""
+        (self.path / "replace").touch()
 
     def write_json(self, name: str, content: Any) -> None:
         """Write JSON atomically."""
@@ -67,11 +75,19 @@ class RunFolder:
         os.replace(beside, self.path / name)
 
     def read_json(self, name: str) -> Any | None:
-        """Read JSON, or give None where the file is not there."""
+        """Read JSON, or give None where the file is not there.
+
+        Raises
+        ------
+        OutputError
+            When it was cut short or edited into something else.
+        """
         try:
             return json.loads((self.path / name).read_text())
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise OutputError(f"{self.path / name}: not JSON ({error}); give --force to start afresh") from None
 
     def log(self, **row: Any) -> None:
         """Append one line to ``log.jsonl``."""
@@ -81,6 +97,10 @@ class RunFolder:
     def shard_path(self, index: int) -> Path:
         """Where a shard lies."""
         return self.path / "shards" / f"{index:05d}.npz"
+
+    def has_shard(self, index: int) -> bool:
+        """Whether a shard is there and whole."""
+        return zipfile.is_zipfile(self.shard_path(index))
 
     def write_shard(self, index: int, arrays: dict[str, np.ndarray]) -> None:
         """Write one shard of training pairs atomically."""
@@ -94,7 +114,7 @@ class RunFolder:
         try:
             with np.load(self.shard_path(index), allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             return None
 
     def save_tensors(self, name: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

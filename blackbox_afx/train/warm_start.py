@@ -7,7 +7,8 @@ controls beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
@@ -36,6 +37,8 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
     other : float16 [clips, 2, S]
     index : int64 [examples, 3]
         (clip, setting, half) of every valid example: that half is the input, the other one the reference.
+    dry_audio, wet_audio, other_audio : float16 [..., T], optional
+        For encoders that hear audio.
     """
 
     dry: Tensor
@@ -43,35 +46,68 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
     values: Tensor
     other: Tensor
     index: Tensor
+    dry_audio: Tensor | None = None
+    wet_audio: Tensor | None = None
+    other_audio: Tensor | None = None
 
     @classmethod
-    def join(cls, shards: list[dict[str, np.ndarray]]) -> Examples:
-        """Put shards together.
+    def join(cls, shards: Iterable[dict[str, np.ndarray]], clips: int) -> Examples:
+        """Put shards together, one at a time, so that memory holds all of them once.
+
+        Parameters
+        ----------
+        shards : iterable of dict
+            As `make_pairs` gives them.
+        clips : int
+            Clips in all of them, or more.
 
         Raises
         ------
         FarmError
             When no example is valid.
         """
-        joined = {name: torch.from_numpy(np.concatenate([shard[name] for shard in shards])) for name in shards[0]}
-        valid = joined.pop("valid").nonzero()
+        joined: dict[str, np.ndarray] = {}
+        at = 0
+        for shard in shards:
+            count = len(shard["valid"])
+            for name, rows in shard.items():
+                if name not in joined:
+                    # Zeros that nobody wrote to take no memory.
+                    joined[name] = np.zeros((clips, *rows.shape[1:]), rows.dtype)
+                joined[name][at : at + count] = rows
+            at += count
+        valid = np.argwhere(joined["valid"][:at]) if joined else np.zeros((0, 2), np.int64)
         if len(valid) == 0:
             raise FarmError("no training pair could be rendered; probe the plugin again")
-        halves = torch.arange(2).repeat(len(valid))[:, None]
-        return cls(index=torch.cat([valid.repeat_interleave(2, 0), halves], 1), **joined)
+        halves = np.tile([0, 1], len(valid))[:, None]
+        index = torch.from_numpy(np.concatenate([np.repeat(valid, 2, axis=0), halves], axis=1).astype(np.int64))
+        return cls(index=index, **{k: torch.from_numpy(v[:at]) for k, v in joined.items() if k != "valid"})
 
     def batch(self, seed: int, stage: str, step: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Choose examples for a step: shuffled passes over all, decided by seed and step alone."""
-        size = min(size, len(self.index))
-        per_pass = len(self.index) // size
-        order = np.random.default_rng(step_seed(seed, stage, -1 - step // per_pass)).permutation(len(self.index))
-        at = step % per_pass * size
-        return self.index[torch.from_numpy(order[at : at + size])].unbind(1)
+        """Choose examples for a step: shuffled passes over all, decided by seed and step alone.
+
+        Passes follow one another without a gap: a batch that begins at the end of one ends in the next, so that each
+        pass has every example once.
+        """
+        count = len(self.index)
+        size = min(size, count)
+        turn, at = divmod(step * size, count)
+        chosen = _order(seed, stage, turn, count)[at : at + size]
+        if len(chosen) < size:
+            chosen = np.concatenate([chosen, _order(seed, stage, turn + 1, count)[: size - len(chosen)]])
+        clip, setting, half = self.index[torch.from_numpy(chosen)].unbind(1)
+        return clip, setting, half
 
     def sample(self, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         """Choose examples to measure means and deviations on."""
         chosen = np.random.default_rng(seed).permutation(len(self.index))[:FIT_EXAMPLES]
-        return self.index[torch.from_numpy(chosen)].unbind(1)
+        clip, setting, half = self.index[torch.from_numpy(chosen)].unbind(1)
+        return clip, setting, half
+
+
+@functools.lru_cache(maxsize=4)
+def _order(seed: int, stage: str, turn: int, count: int) -> np.ndarray:
+    return np.random.default_rng(step_seed(seed, stage, -1 - turn)).permutation(count)
 
 
 def fit_proxy(proxy: FeatureProxy, examples: Examples, seed: int) -> None:
@@ -138,19 +174,30 @@ def controller_loss(
     distance = SoundDistance()
     weight = torch.as_tensor(np.where(continuous, 1.0, 3.0), dtype=torch.float32)
 
+    hears_audio = examples.dry_audio is not None
+    heard_dry = examples.dry if examples.dry_audio is None else examples.dry_audio
+    heard_wet = examples.wet if examples.wet_audio is None else examples.wet_audio
+    heard_other = examples.other if examples.other_audio is None else examples.other_audio
+
+    def styled(wet: Tensor, other: Tensor, rows: tuple[Tensor, Tensor, Tensor], known: int) -> Tensor:
+        clip, setting, half = rows
+        outcome = wet[clip, setting, half].float()
+        outcome[known:] = other[clip[known:], half[known:]].float()
+        return outcome
+
     def loss(step: int) -> Tensor:
         clip, setting, half = examples.batch(seed, "controller", step, batch)
         known = len(clip) - int(len(clip) * foreign)
         source = examples.dry[clip, half].float()
-        reference = examples.wet[clip, setting, 1 - half].float()
-        target = examples.wet[clip, setting, half].float()
-        if known < len(clip):
-            reference[known:] = examples.other[clip[known:], 1 - half[known:]].float()
-            target[known:] = examples.other[clip[known:], half[known:]].float()
+        target = styled(examples.wet, examples.other, (clip, setting, half), known)
+        heard = heard_dry[clip, half].float() if hears_audio else source
+        reference = styled(heard_wet, heard_other, (clip, setting, 1 - half), known)
         with fast_matrices():
-            positions = network(source, reference)
-            heard = proxy(source, positions)
-        missed = (weight * (positions[:known] - examples.values[clip[:known], setting[:known]]) ** 2).mean()
-        return distance(heard, target).mean() + 6 * regression * missed
+            positions = network(heard, reference).float()
+            outcome = proxy(source, positions)
+        missed = weight * (positions[:known] - examples.values[clip[:known], setting[:known]]) ** 2
+        # With no known settings there is nothing to regress; the mean of nothing would be NaN.
+        regressed = missed.mean() if known else 0.0
+        return distance(outcome, target).mean() + 6 * regression * regressed
 
     return loss
