@@ -83,16 +83,29 @@ def block_sensitivity(
 
 
 def exact_gains(
-    play: Play, audio: np.ndarray, controls: Sequence[Control], settings: Sequence[np.ndarray]
+    play: Play,
+    audio: np.ndarray,
+    controls: Sequence[Control],
+    settings: Sequence[np.ndarray],
+    *,
+    expired: Callable[[], bool] = lambda: False,
 ) -> list[str]:
-    """Find the controls in dB that scale the whole output exactly, likeliest output gain first."""
+    """Find the controls in dB that scale the whole output exactly, likeliest output gain first.
+
+    Once time has `expired` no further control is tried.
+    """
+    candidates = [
+        (k, control)
+        for k, control in enumerate(controls)
+        if control.unit.lower() == "db" and not control.steps and control.automatable
+    ]
+    candidates.sort(key=lambda pair: not _GAIN_NAMES.search(pair[1].name))
     found = []
-    for k, control in enumerate(controls):
-        if control.unit.lower() != "db" or control.steps or not control.automatable:
-            continue
+    for k, control in candidates:
+        if expired():
+            break
         if is_exact_gain(play, audio, control, k, settings):
             found.append(control.name)
-    found.sort(key=lambda name: not _GAIN_NAMES.search(name))
     return found
 
 

@@ -12,6 +12,9 @@ from blackbox_afx.errors import PluginError
 from blackbox_afx.plugins.host import Instance
 from blackbox_afx.plugins.profile import ResetPolicy
 
+FEWEST = 4
+"""Settings that are compared however slow a plugin is."""
+
 Load = Callable[[ResetPolicy], Instance]
 
 
@@ -70,27 +73,28 @@ def _difference(
     budget_s: float,
 ) -> float:
     """Render the settings in three orders on two instances and compare."""
-    deadline = time.monotonic() + budget_s
+    began = time.monotonic()
     count = len(settings)
     first: dict[int, np.ndarray] = {}
     instance = load(policy)
     for place in range(count):
         if (sound := attempt(instance, audio, settings[place], sample_rate)) is not None:
             first[place] = sound
+        if time.monotonic() - began > budget_s / 3 and len(first) >= FEWEST:
+            break
     if not first:
         raise PluginError("no render of random settings gives a finite sound")
     worst = 0.0
     # Odd ones first, then backwards: each setting gets other neighbours than before.
-    shuffled = [*range(1, count, 2), *range(0, count, 2)]
-    for again, order in enumerate((shuffled, list(reversed(range(count))))):
+    kept = list(first)
+    for again, order in enumerate(([*kept[1::2], *kept[::2]], kept[::-1])):
         if again:
             instance.close()
             instance = load(policy)
-        for turn, place in enumerate(order):
-            if place in first:
-                sound = attempt(instance, audio, settings[place], sample_rate)
-                worst = max(worst, difference(first[place], sound))
-            if time.monotonic() > deadline and turn >= 5:
+        for turn, place in enumerate(order, 1):
+            sound = attempt(instance, audio, settings[place], sample_rate)
+            worst = max(worst, difference(first[place], sound))
+            if time.monotonic() - began > budget_s * (2 + again) / 3 and turn >= FEWEST:
                 break
     instance.close()
     return worst

@@ -49,7 +49,7 @@ def counts(report: ProbeReport) -> tuple[int, int, int, int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ZAM)
 def test_every_zam_plugin_is_probed_and_its_controls_are_told_from_its_meters(name):
-    report = probe(f"{name}.vst3", bases=4, timeout_s=40)
+    report = probe(f"{name}.vst3", bases=4, timeout_s=30)
     assert counts(report) == ZAM[name]
     assert report.profile.latency == (480 if name == "ZaMaximX2" else 0)
     assert report.nan == ("spreads" if name == "ZamVerb" else "stays")
@@ -166,22 +166,20 @@ def test_other_formats(token):
         "http://gareus.org/oss/lv2/fil4#mono",
         "http://gareus.org/oss/lv2/darc#stereo",
         "http://gareus.org/oss/lv2/dpl#mono",
-        "http://gareus.org/oss/lv2/phaserotate#mono",
+        "http://gareus.org/oss/lv2/phaserotate",
         "urn:ardour:a-comp",
         "urn:ardour:a-eq",
         "http://calf.sourceforge.net/plugins/Compressor",
         "http://calf.sourceforge.net/plugins/Equalizer5Band",
         "http://calf.sourceforge.net/plugins/Reverb",
-        "https://github.com/michaelwillis/dragonfly-reverb#hall",
+        "https://github.com/michaelwillis/dragonfly-reverb",
     ],
 )
-def test_nothing_reaches_the_caller_but_a_profile_or_one_error(token):
-    try:
-        report = probe(token, bases=1, timeout_s=12)
-    except PluginError as error:
-        assert "\n" not in str(error)
-    else:
-        assert report.profile.controls
+def test_plugins_of_other_makers_are_probed(token):
+    report = probe(token, bases=2, timeout_s=20)
+    assert report.profile.active
+    assert report.profile.reset == "fresh"
+    assert report.layouts
 
 
 def test_a_built_in():

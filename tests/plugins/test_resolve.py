@@ -145,9 +145,13 @@ def test_a_profile_with_a_slip_of_the_hand(old, new, words, comp, tmp_path):
     assert old in text
     path = tmp_path / "profile.toml"
     path.write_text(text.replace(old, new))
-    with pytest.raises(ProfileError, match=words) as caught:
+
+    def load():
         profile = resolve_plugin(path)
-        host_for(profile).load(profile)
+        return host_for(profile).load(profile)
+
+    with pytest.raises(ProfileError, match=words) as caught:
+        load()
     assert "\n" not in str(caught.value)
 
 
