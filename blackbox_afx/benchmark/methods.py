@@ -9,6 +9,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from blackbox_afx.audio import resample
 from blackbox_afx.benchmark.pairs import Pair
 from blackbox_afx.errors import UsageError
 from blackbox_afx.networks.controller_file import ControllerCard, load_controller
@@ -44,9 +45,16 @@ class ControllerMethod:
         self.name, self.network, self.card, self.spec = name, network, card, card.spec
 
     def predict(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:
-        """Give positions float64 [pairs, controls], stepped controls on their steps."""
+        """Give positions float64 [pairs, controls], stepped controls on their steps.
+
+        As in a transfer, the controller hears at the rate it was learned at, whatever rate the plugins render at.
+        """
+        rate = self.card.sample_rate
         heard = [
-            (self.network.prepare(pair.source, sample_rate), self.network.prepare(pair.reference, sample_rate))
+            tuple(
+                self.network.prepare(resample(side[None], sample_rate, rate)[0], rate)
+                for side in (pair.source, pair.reference)
+            )
             for pair in pairs
         ]
         predicted = np.zeros((len(pairs), len(self.spec.space)))

@@ -31,6 +31,7 @@ def run_protocols(
     pairs: int = 200,
     seed: int = 42,
     segment: int | None = None,
+    sample_rate: int | None = None,
     pesq: bool = False,
     jobs: int | None = None,
     allow_version: bool = False,
@@ -51,7 +52,10 @@ def run_protocols(
     baselines : sequence of {"defaults", "random"}
     pairs, seed : int
     segment : int, optional
-        Samples of a half; the first controller's by default.
+        Samples of a half; by default as many seconds as the first controller was learned with.
+    sample_rate : int, optional
+        Hertz that plugins render and metrics compare at; the controllers' own by default. They hear at their own
+        in any case.
     pesq : bool
     jobs : int, optional
         Worker processes.
@@ -84,9 +88,11 @@ def run_protocols(
         for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
             warn(f"{method.name}: {text}")
     methods: list[Method] = [*learned, *(make_baseline(name, learned[0].spec, seed) for name in baselines)]
-    segment = segment or learned[0].card.segment
+    learned_at = learned[0].card.sample_rate
+    rate = sample_rate or learned_at
+    segment = segment or round(learned[0].card.segment * rate / learned_at)
     collection = find_audio(audio, where=where, purpose="benchmark", seed=seed)
-    clips = load_clips(collection, SPLIT, sample_rate=learned[0].card.sample_rate, max_minutes=MAX_MINUTES, seed=seed)
+    clips = load_clips(collection, SPLIT, sample_rate=rate, max_minutes=MAX_MINUTES, seed=seed)
     for item in (*collection.skipped, *clips.skipped):
         warn(f"{item.path} was left out: {item.reason}")
     trusted = all(method.spec.trusted for method in methods)

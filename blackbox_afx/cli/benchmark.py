@@ -39,6 +39,7 @@ def synthetic(
     pairs: int = 200,
     seed: int = 42,
     segment: int | None = None,
+    sample_rate: int | None = None,
     baseline: Annotated[list[Literal["defaults", "random"]], Parameter(consume_multiple=True, negative="")]
     | None = None,
     pesq: Annotated[bool, Flag] = False,
@@ -73,6 +74,9 @@ def synthetic(
         Decides every pair.
     segment
         Samples of a half; by default what the first controller was learned with.
+    sample_rate
+        Hertz that the plugins render at; by default the rate the controllers were learned at, at which they listen in
+        any case.
     baseline
         Also score the plugins' default settings, or random ones.
     pesq
@@ -91,7 +95,7 @@ def synthetic(
     names = ["self", "paper"] if protocol == "both" else [protocol]
     outs = [out.with_name(f"{out.stem}.{name}{out.suffix}") if len(names) > 1 else out for name in names]
     places = [*outs, *([markdown] if markdown else [])]
-    _check(places, force, pairs=pairs, segment=segment, jobs=jobs)
+    _check(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs)
     paths = [shelf.find("controllers", item) for item in controller]
     if pesq:
         from blackbox_afx.metrics.pesq import available
@@ -114,6 +118,7 @@ def synthetic(
             pairs=pairs,
             seed=seed,
             segment=segment,
+            sample_rate=sample_rate,
             pesq=pesq,
             jobs=jobs,
             allow_version=allow_version,
@@ -134,7 +139,9 @@ def synthetic(
         note(f"wrote {place}")
 
 
-def _check(places: list[Path], force: bool, *, pairs: int, segment: int | None, jobs: int | None) -> None:
+def _check(
+    places: list[Path], force: bool, *, pairs: int, segment: int | None, sample_rate: int | None, jobs: int | None
+) -> None:
     """Refuse wrong requests before anything heavy is imported."""
     from blackbox_afx.transfer.staging import check_place
 
@@ -142,6 +149,8 @@ def _check(places: list[Path], force: bool, *, pairs: int, segment: int | None, 
         raise UsageError(f"--pairs {pairs}; expected at least 1")
     if segment is not None and segment < 16384:
         raise UsageError(f"--segment {segment}; expected at least 16384 samples, so that loudness can be measured")
+    if sample_rate is not None and not 8000 <= sample_rate <= 192000:
+        raise UsageError(f"--sample-rate {sample_rate}; expected 8000 to 192000 Hz")
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs {jobs}; expected at least 1")
     for place in places:

@@ -11,13 +11,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from blackbox_afx.errors import ControllerError, OutputError
+from blackbox_afx.errors import ControllerError, OutputError, ProfileError, RecipeError
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.profile import Profile
 
 METADATA_KEY = "blackbox_afx.controller"
 SCHEMA = 1
+
+
+class _SchemaOnly(msgspec.Struct, kw_only=True):
+    schema: int
 
 
 class ControllerCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +77,10 @@ def save_controller(path: str | os.PathLike[str], network: nn.Module, card: Cont
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
     try:
         save_file(tensors, beside, {METADATA_KEY: msgspec.json.encode(card).decode()})
+        # safetensors makes its files private; a controller is read by whoever may read its folder.
+        umask = os.umask(0)
+        os.umask(umask)
+        beside.chmod(0o666 & ~umask)
         os.replace(beside, path)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path}: can't be written ({error}); choose a folder you may write to") from None
@@ -113,7 +121,7 @@ def load_controller(path: str | os.PathLike[str]) -> tuple[nn.Module, Controller
     try:
         network = make_style_network(controls=controls, **card.network)
         network.load_state_dict(tensors)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError, RecipeError) as error:
         raise ControllerError(f"{path}: the weights do not fit the network it names ({str(error)[:200]})") from None
     return network.eval(), card
 
@@ -132,11 +140,13 @@ def _read(path: Path, *, tensors: bool) -> tuple[ControllerCard, dict[str, Tenso
     if METADATA_KEY not in metadata:
         raise ControllerError(f"{path}: a safetensors file, but not a controller of this project; {expected}")
     try:
+        # First the schema alone: a newer one has fields that this version does not know.
+        schema = msgspec.json.decode(metadata[METADATA_KEY], type=_SchemaOnly).schema
+        if schema > SCHEMA:
+            raise ControllerError(
+                f"{path}: of schema {schema}, this version reads up to {SCHEMA}; upgrade blackbox-afx"
+            )
         card = msgspec.json.decode(metadata[METADATA_KEY], type=ControllerCard)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ProfileError) as error:
         raise ControllerError(f"{path}: its card is not readable ({error}); learn the controller again") from None
-    if card.schema > SCHEMA:
-        raise ControllerError(
-            f"{path}: of schema {card.schema}, this version reads up to {SCHEMA}; upgrade blackbox-afx"
-        )
     return card, weights

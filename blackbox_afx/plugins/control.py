@@ -154,12 +154,13 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def text(self, plain: float) -> str:
         """Word a plain value with its unit, or a choice by its name."""
         if self.steps and self.texts:
-            step = int(round(float(self.raw_from_plain(plain)) * self.steps))
+            step = round(float(self.raw_from_plain(plain)) * self.steps)
             if step < len(self.texts):
                 return self.texts[step]
         if self.steps == 1:
             return "on" if float(self.raw_from_plain(plain)) >= 0.5 else "off"
-        shown = f"{plain:.4g}" if self.steps == 0 else f"{plain:g}"
+        # Four figures, but never as 1.076e+04.
+        shown = f"{plain:.0f}" if abs(plain) >= 1000 else f"{plain:.4g}" if self.steps == 0 else f"{plain:g}"
         return f"{shown} {self.unit}".strip()
 
 
@@ -194,7 +195,7 @@ def check_control(control: Control) -> None:
     ):
         if number is not None and not low - slack <= number <= high + slack:
             raise ProfileError(
-                f"{name}: {field} = {number:g} is outside the plugin's range {low:g} to {high:g}; choose a value inside it"
+                f"{name}: {field} = {number:g} is outside the plugin's range {low:g} to {high:g}; choose one inside"
             )
     for field, scale, ends in (
         ("scale", control.scale, (control.minimum, control.maximum)),
