@@ -157,7 +157,7 @@ def _plugin(
 ) -> PluginInstance:
     identity = profile.identity
     table = parameter_table(profile)
-    symbols = {row.name: row.symbol for row in table if row.symbol and not row.readonly}
+    symbols = port_symbols(profile, table) if identity.format == "lv2" else {}
     values, lanes = [], []
     columns = range(*part.indices(len(thin.start)))
     for control, k in zip(profile.active, columns, strict=True):
@@ -197,12 +197,12 @@ def _plugin(
     )
 
 
-def _value(control: Control, raw: float, symbols: dict[str, str]) -> ControlValue:
+def _value(control: Control, raw: float, symbols: dict[int, str]) -> ControlValue:
     plain = float(control.plain_from_raw(raw))
     return ControlValue(
         index=control.index,
         param_id=control.param_id,
-        symbol=control.symbol or symbols.get(control.name, ""),
+        symbol=control.symbol or symbols.get(control.index, ""),
         name=control.name,
         unit=control.unit,
         raw=raw,
@@ -216,6 +216,28 @@ def _value(control: Control, raw: float, symbols: dict[str, str]) -> ControlValu
         raw_table=control.raw_table,
         automatable=control.automatable,
     )
+
+
+def port_symbols(profile: Profile, table: Sequence[Parameter]) -> dict[int, str]:
+    """Find the LV2 port of each control: the first of a name is the first port of that name, and so on.
+
+    Parameters
+    ----------
+    profile : Profile
+    table : sequence of Parameter
+        The plugin's control ports.
+
+    Returns
+    -------
+    dict of int to str
+        Control index to port symbol; without those that no port is called like.
+    """
+    ports: dict[str, list[str]] = {}
+    for row in sorted(table, key=lambda row: row.index):
+        if not row.readonly:
+            ports.setdefault(row.name, []).append(row.symbol)
+    rows = sorted((*profile.controls, *profile.meters), key=lambda row: row.index)
+    return {row.index: ports[row.name].pop(0) for row in rows if ports.get(row.name)}
 
 
 def _unique_id(profile: Profile) -> int | None:

@@ -55,7 +55,7 @@ def _profile(plugin: PluginInstance, folder: Path, number: int) -> Profile:
     if not plugin.values:
         raise UsageError(f"{plugin.label}: the session sets none of its controls; there is nothing to render")
     preset = ""
-    if plugin.state is not None:
+    if plugin.state is not None and plugin.format == "vst3":
         preset = f"{number}.vstpreset"
         (folder / preset).write_bytes(plugin.state)
     return Profile(

@@ -9,12 +9,16 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import soundfile
 
 from blackbox_afx.export import export
+from blackbox_afx.export.build import build_session, chain_facts
 from blackbox_afx.export.lv2_ports import lv2_ports
 from blackbox_afx.export.thin import difference_db
 from blackbox_afx.export.vst2_id import vst2_unique_id
+from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.pedalboard import open_vst3
+from blackbox_afx.plugins.probe import probe
 from blackbox_afx.testing.ardour import PERIOD, PREROLL, ArdourBench, ArdourError, is_dry, render_on_grid
 from blackbox_afx.testing.exporters import AWKWARD
 from tests.export.real_sessions import VST3, Case, make_case
@@ -140,6 +144,26 @@ def test_the_vst2_twin_plays_the_same(bench: ArdourBench, tmp_path: Path) -> Non
     ours = _cut_at_points(case)
     played = bench.export(made.path, case.audio.shape[1], dry=case.trimmed, expected=ours, limit_db=-110)
     assert worst_db(played.audio, ours) < -110
+
+
+@pytest.mark.parametrize("token", ["urn:zamaudio:ZamEQ2", "/usr/lib/vst/ZamEQ2-vst.so"])
+def test_what_dawdreamer_rendered_plays_too(bench: ArdourBench, tmp_path: Path, token: str) -> None:
+    """Probed, rendered and exported as LV2 and as VST2, static: the other host's sound is Ardour's."""
+    profile = probe(token, bases=1).profile
+    if profile.identity.format == "vst2":
+        bench.scan([token])
+    spec = ChainSpec(profiles=(profile,))
+    rng = np.random.default_rng(0)
+    audio = (0.1 * rng.standard_normal((1, 48000))).astype(np.float32)
+    raw = spec.space.to_raw(np.clip(spec.space.defaults + rng.uniform(-0.1, 0.1, len(spec.space)), 0.02, 0.98))
+    soundfile.write(tmp_path / "input.wav", audio.T, 48000, subtype="FLOAT")
+    with spec.open() as chain:
+        ours = chain.render_raw(audio, raw, 48000)
+        facts = chain_facts(chain, raw, 48000, 1)
+    session = build_session(spec, raw, facts, source=tmp_path / "input.wav")
+    made = export(session, "ardour", tmp_path / "session")
+    assert not made.warnings
+    assert worst_db(bench.export(made.path, 48000, dry=audio, expected=ours, limit_db=-110).audio, ours) < -110
 
 
 def _cut_at_points(case: Case) -> np.ndarray:
