@@ -171,7 +171,7 @@ def _plugin(
                     times=tuple(times.tolist()),
                     raw=tuple(raw.tolist()),
                     plain=tuple(control.plain_from_raw(raw).tolist()),
-                    hold=bool(thin.hold[k]) or control.steps > 0,
+                    hold=bool(thin.hold[k]),
                 )
             )
     for control in profile.held:

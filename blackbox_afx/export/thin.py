@@ -83,7 +83,8 @@ def thin_trajectory(
         Largest error, raw. A control whose whole range is below it gets no lane but its value at time 0.
     space : ControlSpace, optional
         Of the chain: keeps the error below `eps` in positions too, which matters where a profile gives a log scale to
-        what the plugin has as a linear one. 0.002 of 20 to 14000 Hz is nothing at the top and a third at 100 Hz.
+        what the plugin has as a linear one: 0.002 of 20 to 14000 Hz is nothing at the top and a third at 100 Hz. Its
+        toggles and choices are held.
 
     Returns
     -------
@@ -98,6 +99,10 @@ def thin_trajectory(
         raise UsageError(f"the automation ends at {end_s:g} s; expected a length above 0")
     if not 0 <= eps < 1:
         raise UsageError(f"eps = {eps:g}; expected the largest error of a lane, 0 to 1, for example {EPS:g}")
+    assert trajectory.hold is not None
+    if space is not None:
+        switches = np.array([control.steps > 0 for control in space.controls], bool)
+        trajectory = Trajectory(times=trajectory.times, raw=trajectory.raw, hold=trajectory.hold | switches)
     assert trajectory.hold is not None
     inside = trajectory.times[(trajectory.times > 0) & (trajectory.times < end_s)]
     times = np.concatenate([[0.0], inside, [end_s]])

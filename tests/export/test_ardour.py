@@ -10,12 +10,15 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from blackbox_afx.errors import OutputError, UsageError
 from blackbox_afx.export import export, exporter
-from blackbox_afx.export.ardour_session import SUPERCLOCKS
+from blackbox_afx.export.ardour_session import SUPERCLOCKS, SessionDocument, Source
 from blackbox_afx.export.ardour_table import parameter_numbers, plain_map
-from blackbox_afx.session import ControlValue, Parameter, PluginInstance, Session
+from blackbox_afx.export.folder import legal_name
+from blackbox_afx.session import Clip, ControlValue, Lane, Parameter, PluginInstance, Session, Track
 from blackbox_afx.testing import check_exporter
 from blackbox_afx.testing.exporters import example_session
 
@@ -143,6 +146,73 @@ def test_the_plugins_own_plain_values_win() -> None:
     mapped = plain_map(PluginInstance(format="vst3", label="P", table=bent), value, warnings)
     assert mapped.plain == pytest.approx(0.5625)
     assert "'G'" in warnings[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=30))
+def test_any_name_makes_a_document_that_can_be_read(name: str) -> None:
+    """Control characters, halves of pairs, marks that XML or ports use: what comes back is the name or its nearest."""
+    session = named(name)
+    document = SessionDocument(session, legal_name(name), latency="shift")
+    source = Source(name=f"{legal_name(name)}.wav", channels=1, frames=96000)
+    root = ET.fromstring(document.encode({"input.wav": source, "render.wav": source}))
+    if name.isprintable():
+        assert root.find(".//Processor[@type='vst3']").get("name") == name
+    names = [route.get("name") for route in root.iter("Route")]
+    assert len(set(names)) == 3
+    for port in root.iter("Connection"):
+        assert port.get("other").split("/")[0] in ("Master", "system:playback_1", "system:playback_2")
+
+
+def named(name: str) -> Session:
+    plugin = PluginInstance(
+        format="vst3",
+        label=name,
+        class_id="0" * 32,
+        values=(ControlValue(index=0, param_id=0, name=name, raw=0, plain=0, plain_minimum=0, plain_maximum=1),),
+        table=(Parameter(index=0, param_id=0, name=name),),
+    )
+    clips = [Clip(path=f"{stem}.wav", length_s=2.0, channels=1, sample_rate=48000) for stem in ("input", "render")]
+    tracks = (
+        Track(name=name, clips=(clips[0],), plugins=(plugin,)),
+        Track(name=name, role="render", muted=True, clips=(clips[1],)),
+    )
+    return Session(name=name, sample_rate=48000, tracks=tracks)
+
+
+@given(st.text())
+def test_legal_names_are_legal(name: str) -> None:
+    """Never empty, never too long, never with what a file system refuses; legal ones stay."""
+    legal = legal_name(name)
+    assert 0 < len(legal.encode("utf-8")) <= 200
+    assert not set(legal) & set('/\\:*?"<>|\0')
+    assert legal_name(legal) == legal
+
+
+def test_an_hour_of_two_hundred_lanes(tmp_path: Path) -> None:
+    """Every point of 200 lanes of 500 points comes back where it was put."""
+    rng = np.random.default_rng(0)
+    times = np.concatenate([[0.0], np.sort(rng.uniform(0.001, 3599, 498)), [3600.0]])
+    values, lanes = [], []
+    for k in range(200):
+        raw = rng.uniform(0, 1, 500)
+        plain = -20 + 40 * raw
+        shared = {"plain_minimum": -20.0, "plain_maximum": 20.0}
+        values.append(ControlValue(index=k, param_id=k, name=f"C{k}", raw=raw[0], plain=plain[0], **shared))
+        lanes.append(Lane(control=k, times=tuple(times), raw=tuple(raw), plain=tuple(plain)))
+    session = example_session(tmp_path)
+    table = tuple(Parameter(index=k, param_id=k, name=f"C{k}") for k in range(200))
+    plugin = msgspec.structs.replace(
+        session.tracks[0].plugins[0], values=tuple(values), lanes=tuple(lanes), table=table
+    )
+    track = msgspec.structs.replace(session.tracks[0], plugins=(plugin,))
+    made = export(msgspec.structs.replace(session, tracks=(track,)), "ardour", tmp_path / "s")
+    found = lanes_of(read(made.path))
+    assert len(found) == 200
+    for k, lane in enumerate(lanes):
+        points = np.array(found[f"parameter-{k}"][1])
+        np.testing.assert_allclose(points[:, 0], lane.times, atol=1 / SUPERCLOCKS)
+        np.testing.assert_allclose(points[:, 1], lane.plain, atol=1e-7)
 
 
 def broken(session: Session, what: str) -> Session:

@@ -118,6 +118,15 @@ def test_the_bound_holds_in_positions_too() -> None:
     assert fine.points_after < fine.points_before / 3
 
 
+def test_switches_are_held_whatever_the_trajectory_says() -> None:
+    """No lane slides from off to on."""
+    switch = Control(name="On", index=0, minimum=0, maximum=1, default=0, plugin_minimum=0, plugin_maximum=1, steps=1)
+    trajectory = Trajectory(times=np.array([0.0, 1.0, 2.0]), raw=np.array([[0.0], [1.0], [1.0]]))
+    thin = thin_trajectory(trajectory, 3.0, space=ControlSpace([switch]))
+    assert thin.hold[0]
+    np.testing.assert_array_equal(thin.trajectory.at([0.5, 0.99, 1.0, 2.5])[:, 0], [0, 0, 1, 1])
+
+
 @pytest.mark.parametrize(
     ("times", "values", "says"),
     [
