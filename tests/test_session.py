@@ -26,14 +26,14 @@ from blackbox_afx.session import (
     write_session,
 )
 
-NUMBERS = st.floats(-1e6, 1e6, width=32)
+NUMBERS = st.floats(-1e6, 1e6, width=32, allow_subnormal=False)
 TEXT = st.text(max_size=20)
 
 
 @st.composite
 def lanes(draw: st.DrawFn, control: int) -> Lane:
-    times = sorted(draw(st.sets(st.floats(0, 3600), min_size=1, max_size=8)))
-    raw = draw(st.lists(st.floats(0, 1), min_size=len(times), max_size=len(times)))
+    times = sorted(draw(st.sets(st.floats(0, 3600, allow_subnormal=False), min_size=1, max_size=8)))
+    raw = draw(st.lists(st.floats(0, 1, allow_subnormal=False), min_size=len(times), max_size=len(times)))
     plain = draw(st.lists(NUMBERS, min_size=len(times), max_size=len(times)))
     return Lane(control=control, times=tuple(times), raw=tuple(raw), plain=tuple(plain), hold=draw(st.booleans()))
 
@@ -47,7 +47,7 @@ def plugins(draw: st.DrawFn) -> PluginInstance:
             param_id=draw(st.none() | st.integers(0, 2**32 - 1)),
             name=draw(TEXT),
             unit=draw(TEXT),
-            raw=draw(st.floats(0, 1)),
+            raw=draw(st.floats(0, 1, allow_subnormal=False)),
             plain=draw(NUMBERS),
             text=draw(TEXT),
             plain_minimum=draw(NUMBERS),
@@ -70,14 +70,20 @@ def plugins(draw: st.DrawFn) -> PluginInstance:
 
 @st.composite
 def sessions(draw: st.DrawFn) -> Session:
-    clip = Clip(path=draw(TEXT), length_s=draw(st.floats(0, 1e5)), gain_db=draw(NUMBERS), channels=2, sample_rate=48000)
+    clip = Clip(
+        path=draw(TEXT),
+        length_s=draw(st.floats(0, 1e5, allow_subnormal=False)),
+        gain_db=draw(NUMBERS),
+        channels=2,
+        sample_rate=48000,
+    )
     tracks = draw(
         st.lists(st.builds(Track, name=TEXT, plugins=st.tuples(plugins()), clips=st.just((clip,))), max_size=3)
     )
     return Session(
         name=draw(TEXT),
         sample_rate=draw(st.integers(8000, 384000)),
-        bpm=draw(st.floats(20, 400)),
+        bpm=draw(st.floats(20, 400, allow_subnormal=False)),
         tracks=tuple(tracks),
         thinning=draw(st.none() | st.just(Thinning(eps=0.002, points_before=9, points_after=3, error_db=-39.0))),
         warnings=draw(st.tuples(TEXT)),

@@ -28,14 +28,14 @@ from blackbox_afx.plugins.trajectory import Trajectory
 def trajectories(draw: st.DrawFn) -> Trajectory:
     points = draw(st.integers(1, 40))
     controls = draw(st.integers(1, 4))
-    gaps = draw(hnp.arrays(np.float64, points, elements=st.floats(0.001, 2.0)))
+    gaps = draw(hnp.arrays(np.float64, points, elements=st.floats(0.001, 2.0, allow_subnormal=False)))
     start = draw(st.sampled_from([0.0, 0.3]))
-    raw = draw(hnp.arrays(np.float64, (points, controls), elements=st.floats(0, 1)))
+    raw = draw(hnp.arrays(np.float64, (points, controls), elements=st.floats(0, 1, allow_subnormal=False)))
     hold = draw(hnp.arrays(bool, controls))
     return Trajectory(times=start + np.cumsum(gaps) - gaps[0], raw=raw, hold=hold)
 
 
-@given(trajectories(), st.floats(0.05, 60.0), st.sampled_from([0.0, EPS, 0.05]))
+@given(trajectories(), st.floats(0.05, 60.0, allow_subnormal=False), st.sampled_from([0.0, EPS, 0.05]))
 def test_every_lane_stays_within_its_bound(trajectory: Trajectory, end_s: float, eps: float) -> None:
     """At every moment from 0 to the end, each control is within eps of what it was; switches exactly."""
     thin = thin_trajectory(trajectory, end_s, eps=eps)
@@ -47,7 +47,7 @@ def test_every_lane_stays_within_its_bound(trajectory: Trajectory, end_s: float,
     assert np.max(error[:, hold], initial=0) == 0
 
 
-@given(trajectories(), st.floats(0.05, 60.0))
+@given(trajectories(), st.floats(0.05, 60.0, allow_subnormal=False))
 def test_lanes_begin_at_zero_and_end_at_the_end(trajectory: Trajectory, end_s: float) -> None:
     """A point at 0, one at the end, times in order, no more points than before, none for what stands still."""
     thin = thin_trajectory(trajectory, end_s)
@@ -65,7 +65,7 @@ def test_lanes_begin_at_zero_and_end_at_the_end(trajectory: Trajectory, end_s: f
         assert np.all(np.diff(times) > 0)
 
 
-@given(trajectories(), st.floats(0.5, 60.0))
+@given(trajectories(), st.floats(0.5, 60.0, allow_subnormal=False))
 def test_lanes_and_the_trajectory_that_is_rendered_are_one(trajectory: Trajectory, end_s: float) -> None:
     """Drawn as lanes or rendered as a trajectory, the values are the same."""
     thin = thin_trajectory(trajectory, end_s)
@@ -202,7 +202,10 @@ def test_the_audio_error_of_thinning_is_measured() -> None:
 
 
 @settings(max_examples=30)
-@given(hnp.arrays(np.float32, (1, 64), elements=st.floats(-1, 1, width=32)), st.floats(0.001, 0.5))
+@given(
+    hnp.arrays(np.float32, (1, 64), elements=st.floats(-1, 1, width=32, allow_subnormal=False)),
+    st.floats(0.001, 0.5, allow_subnormal=False),
+)
 def test_difference_in_decibels(audio: np.ndarray, gain: float) -> None:
     """A signal that is (1 + g) times another differs from it by g, in dB."""
     if np.mean(audio.astype(np.float64) ** 2) < 1e-6:
