@@ -18,7 +18,7 @@ from blackbox_afx.plugins import facts, hardening
 from blackbox_afx.plugins.control import Control, ControlSpace
 from blackbox_afx.plugins.control_table import controls_of_host, refine_with_host
 from blackbox_afx.plugins.host import Instance, host_for
-from blackbox_afx.plugins.movement import movement, random_setting
+from blackbox_afx.plugins.movement import movement, random_setting, towards_defaults
 from blackbox_afx.plugins.probe_signal import probe_signal
 from blackbox_afx.plugins.profile import Meter, Profile, ResetPolicy
 from blackbox_afx.plugins.repeat import attempt, choose_reset, given
@@ -301,6 +301,13 @@ class Audit:
         # Three renders of each under each policy.
         count = int(np.clip(budget_s / 9 / (cost_ms / 1000), *SETTINGS))
         settings = self.settings(count, tame=False)
+        # Some break at almost any random setting; near the defaults all of them sound.
+        near = [self.space.from_raw(values) for values in settings[: SETTINGS[0] // 2]]
+        settings = [
+            *settings[len(near) :],
+            *(self.space.to_raw(towards_defaults(self.space, positions, 0.1)) for positions in near),
+            self.defaults(),
+        ]
         return choose_reset(load, settings, audio, self.rate, policies=policies, budget_s=budget_s)
 
     def gain_to_name(self, gains: list[str]) -> str:

@@ -59,6 +59,15 @@ def test_what_does_not_repeat_is_not_taken_for_movement():
     assert effect[0] == SILENT_DB
 
 
+def test_a_plugin_that_breaks_far_from_its_defaults_is_moved_near_them():
+    def play(values):
+        return SOUND * np.float32(1 + values[0]) if values.max() < 0.3 else None
+
+    effect, tried = movement(play, [control(f"K{k}", k) for k in range(3)], np.random.default_rng(0), bases=40)
+    assert tried[0] > 0
+    assert effect[0] > -40
+
+
 def test_failing_renders_are_left_out():
     effect, tried = movement(
         lambda values: None if values[0] > 0.5 else SOUND * np.float32(values[0]),
