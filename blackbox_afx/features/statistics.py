@@ -59,8 +59,8 @@ def _front_end(sample_rate: int) -> tuple[int, int, np.ndarray, np.ndarray, np.n
     window = np.hanning(size + 1)[:-1].astype(np.float32)
     hertz = (np.arange(size // 2 + 1) * sample_rate / size).astype(np.float32)
     bank, _ = band_bank(hertz, BANDS)
-    # Scales |DFT|^2 so that the bins of a frame add up to its mean square, times the bins' width in the bank's mean.
-    scale = np.float32(4.0 / np.sum(window**2) / 2048)
+    # Scales |DFT|^2 so that the bins of a frame add up to twice its mean square, however many bins there are.
+    scale = np.float32(4.0 / np.sum(window**2) / size)
     return size, hop, window * np.sqrt(scale), hertz, bank, k_weighting(hertz)
 
 

@@ -122,7 +122,9 @@ def load_controller(path: str | os.PathLike[str]) -> tuple[nn.Module, Controller
         network = make_style_network(controls=controls, **card.network)
         network.load_state_dict(tensors)
     except (RuntimeError, TypeError, ValueError, RecipeError) as error:
-        raise ControllerError(f"{path}: the weights do not fit the network it names ({str(error)[:200]})") from None
+        raise ControllerError(
+            f"{path}: the weights do not fit the network it names ({' '.join(str(error).split())[:200]})"
+        ) from None
     return network.eval(), card
 
 

@@ -27,9 +27,9 @@ class StyleNetwork(nn.Module):
         One of `CONTROLLERS`.
     """
 
-    def __init__(self, encoder: nn.Module, controller: nn.Module) -> None:
+    def __init__(self, encoder: Any, controller: nn.Module) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder: Any = encoder
         self.controller = controller
 
     def prepare(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -83,10 +83,9 @@ class AudioLoss:
         self.count(results)
         made = [result.value for result in results if result.failure is None]
         if not made:
-            raise FarmError(
-                f"no training pair of a whole batch could be rendered ({results[0].failure.message}); "
-                "probe the plugin again"
-            )
+            failure = results[0].failure
+            why = failure.message if failure is not None else ""
+            raise FarmError(f"no training pair of a whole batch could be rendered ({why}); probe the plugin again")
         return {name: torch.as_tensor(np.stack([pair[name] for pair in made])).float() for name in made[0]}
 
     def __call__(self, step: int) -> Tensor | None:

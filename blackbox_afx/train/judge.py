@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -112,7 +113,7 @@ class Judge:
             rows.extend(network.positions(source, reference))
         return np.stack(rows)
 
-    def score(self, network: StyleNetwork) -> Scores:
+    def score(self, network: Any) -> Scores:
         """Render the network's settings through the real chain and compare with the targets."""
         rendered, good = self.effect.render(self.inputs, self.predict(network))
         if not good.any():

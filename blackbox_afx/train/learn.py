@@ -253,10 +253,12 @@ class Run:
         repeatability = max(profile.repeatability for profile in self.spec.profiles)
         steps = step_sizes(space.resolution, repeatability, self.method.base_step)
         steps = np.where(space.continuous, steps, np.nan)
+        # A batch of equally long clips comes out as a list, which the bridge stacks.
+        box: Any = self.effect
         estimator = make_estimator(self.method.estimator, **self.method.options)
         return AudioLoss(
             self.network,
-            BlackBoxEffect(self.effect, estimator, steps, snap=space.snap),
+            BlackBoxEffect(box, estimator, steps, snap=space.snap),
             self.farm,
             self.spec,
             book,

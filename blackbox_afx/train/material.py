@@ -84,13 +84,13 @@ class Material:
         AudioError
             No usable recordings, or none long enough.
         """
-        facts = self.folder.read_json("data.json")
+        facts: dict[str, Any] | None = self.folder.read_json("data.json")
         paths = {split: str(self.folder.path / f"clips_{split}") for split in ("train", "val")}
         recipe = self.recipe
         if facts is None:
             collection = find_audio(Path(audio), where=where, purpose="learn", seed=self.seed)
             skipped = {str(item.path): item.reason for item in collection.skipped}
-            facts: dict[str, Any] = {"found": collection.describe()}
+            facts = {"found": collection.describe()}
             most = min(recipe.max_minutes, max(LEAST_MINUTES, AUDIO_A_MINUTE * self.minutes))
             for split, longest in (("train", most), ("val", min(most, MOST_VAL_MINUTES))):
                 clips = load_clips(

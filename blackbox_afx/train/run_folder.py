@@ -43,16 +43,8 @@ class RunFolder:
     def __init__(self, out: str | os.PathLike[str], *, resume: bool = False, force: bool = False) -> None:
         self.out = Path(out)
         self.path = self.out.with_name(self.out.name + ".run")
-        mark = self.path / "replace"
-        if self.out.is_dir():
-            raise OutputError(f"{self.out} is a folder; give the name of a file, for example {self.out / 'my.afx'}")
-        if self.out.exists() and not (force or (resume and mark.exists())):
-            raise OutputError(f"{self.out} exists; give --force to replace it, or another name")
-        if self.path.exists() and not (resume or force):
-            raise OutputError(f"{self.path} holds an unfinished run; give --resume to go on or --force to start afresh")
-        if resume and not self.path.exists():
-            raise OutputError(f"there is no unfinished run at {self.path}; leave out --resume to start one")
         try:
+            self._check(resume, force)
             if force and not resume and self.path.exists():
                 shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
@@ -63,6 +55,16 @@ class RunFolder:
             raise OutputError(
                 f"{self.path}: can't be made ({error.strerror}); choose a folder you may write to"
             ) from None
+
+    def _check(self, resume: bool, force: bool) -> None:
+        if self.out.is_dir():
+            raise OutputError(f"{self.out} is a folder; give the name of a file, for example {self.out / 'my.afx'}")
+        if self.out.exists() and not (force or (resume and (self.path / "replace").exists())):
+            raise OutputError(f"{self.out} exists; give --force to replace it, or another name")
+        if self.path.exists() and not (resume or force):
+            raise OutputError(f"{self.path} holds an unfinished run; give --resume to go on or --force to start afresh")
+        if resume and not self.path.exists():
+            raise OutputError(f"there is no unfinished run at {self.path}; leave out --resume to start one")
 
     def allow_replace(self) -> None:
         """Remember that `out` may be replaced, so that a resume need not be told again."""

@@ -1,0 +1,52 @@
+"""Recipes as TOML."""
+
+from __future__ import annotations
+
+import pytest
+
+from blackbox_afx.errors import RecipeError
+from blackbox_afx.train.recipe import Recipe, Shares, change_recipe, load_recipe
+
+
+def test_defaults_are_the_measured_ones():
+    recipe = Recipe()
+    assert (recipe.batch, recipe.foreign) == (256, 0.2)
+    assert recipe.shares == Shares(pairs=0.45, proxy=0.2, controller=0.3, audio=0.05)
+
+
+def test_a_folder_or_a_file(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text('encoder = "efficientnet_b2"\ncontroller = "paper"\n[shares]\naudio = 0.0\n')
+    for place in (path, tmp_path):
+        recipe = load_recipe(place)
+        assert (recipe.encoder, recipe.shares.audio) == ("efficientnet_b2", 0.0)
+    assert change_recipe(recipe, method=None, minutes=3.0).minutes == 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("batch = 0", "batch"),
+        ("foreign = 1.5", "foreign"),
+        ("minutes = -1", "minutes"),
+        ("minutes = nan", "minutes"),
+        ("controller_rate = 0.0", "controller_rate"),
+        ("dropuot = 1", "dropuot"),
+        ('batch = "many"', "batch"),
+        ("[shares]\npairs = -1.0", "pairs"),
+        ("[shares]\npairs = 0.0", "pairs"),
+        ("batch = ", "recipe.toml"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, says):
+    (tmp_path / "recipe.toml").write_text(text)
+    with pytest.raises(RecipeError, match=says):
+        load_recipe(tmp_path)
+
+
+def test_a_file_that_is_not_there_or_not_text(tmp_path):
+    with pytest.raises(RecipeError, match="can't be read"):
+        load_recipe(tmp_path / "none.toml")
+    (tmp_path / "recipe.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError):
+        load_recipe(tmp_path)
