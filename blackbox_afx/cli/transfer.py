@@ -22,6 +22,7 @@ ZamEQ2 (vst3)
 the input was brought up by 3.2 dB to the level the controller was learned at
 wrote styled.wav
 wrote styled.controls.json
+wrote styled.session.json
 wrote styled.ZamEQ2.vstpreset
 wrote styled.ZamComp.vstpreset
 """)
@@ -32,6 +33,8 @@ def transfer(
     controller: str,
     out: Path,
     amount: float = 1.0,
+    automate: Annotated[bool, Flag] = False,
+    smooth: float | None = None,
     tail: Annotated[bool, Flag] = False,
     plot: Path | None = None,
     force: Annotated[bool, Flag] = False,
@@ -49,9 +52,14 @@ def transfer(
     controller
         A file that `afx learn` made, or a name that `afx list controllers` shows.
     out
-        The audio file to write. NAME.controls.json and a .vstpreset for each VST3 come beside it.
+        The audio file to write. NAME.controls.json, NAME.session.json (for afx export) and a .vstpreset for
+        each VST3 come beside it.
     amount
         How much of the style: 0 leaves the plugins' defaults, 1 takes all of it.
+    automate
+        Let the controls follow where the recording's level or tone changes: lanes, which NAME.session.json carries.
+    smooth
+        Time constant of those lanes, seconds; 0.7 by default.
     tail
         Let delays and reverbs ring out after the end.
     plot
@@ -65,6 +73,8 @@ def transfer(
     """
     if not references:
         raise UsageError("no REFERENCE was given; expected INPUT and at least one recording in the wanted style")
+    if smooth is not None and not automate:
+        raise UsageError(f"--smooth {smooth:g} without --automate; expected both, or neither: one setting has no lanes")
     if plot is not None:
         from blackbox_afx.plot.before_after import check_plot
 
@@ -73,13 +83,16 @@ def transfer(
     # torch takes seconds to import: what is wrong with the files should be said before.
     _look_at([source, *references])
     from blackbox_afx.transfer.style_controller import StyleController
+    from blackbox_afx.transfer.trajectories import SMOOTH_S, Smoothing
 
-    with progress("transfer", total=3) as meter:
+    lanes = Smoothing(seconds=SMOOTH_S if smooth is None else smooth) if automate else None
+    with progress("transfer", total=4 if automate else 3) as meter:
         result = StyleController.load(path).transfer(
             source,
             list(references),
             out=out,
             amount=amount,
+            automation=lanes,
             tail=tail,
             plot=plot,
             force=force,
@@ -88,11 +101,19 @@ def transfer(
         )
     for text in result.warnings:
         warn(text)
-    files = [result.audio, result.controls_file, *result.presets, *([result.plot] if result.plot else [])]
+    files = [
+        result.audio,
+        result.controls_file,
+        result.session_file,
+        *result.presets,
+        *([result.plot] if result.plot else []),
+    ]
     if as_json:
         emit_json({**result.record, "files": files})
         return
     say(result.text)
+    if result.automation_text:
+        say(result.automation_text)
     say(result.trim_text)
     for file in files:
         note(f"wrote {file}")

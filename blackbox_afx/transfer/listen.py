@@ -32,6 +32,12 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
         Length of the whole file.
     channels, sample_rate : int
         Of the file.
+    starts : tuple of float
+        Where in the file each stretch begins, seconds.
+    rate : int
+        Of the stretches, Hz.
+    channel : int or None
+        Which channel was heard; None for their mean.
     """
 
     path: str
@@ -40,6 +46,9 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     channels: int
     sample_rate: int
+    starts: tuple[float, ...] = ()
+    rate: int = 0
+    channel: int | None = None
 
 
 def listen(path: str | Path, sample_rate: int, segment: int, stretches: int = STRETCHES) -> Heard:
@@ -72,12 +81,13 @@ def listen(path: str | Path, sample_rate: int, segment: int, stretches: int = ST
         raise AudioError(f"{path}: silent; expected a recording with sound in it")
     active = np.flatnonzero(power >= np.quantile(audible, 0.9) * 10 ** (-ACTIVE_DB / 10))
     spread = np.linspace(0, len(active) - 1, min(stretches, len(active)))
-    heard = []
+    heard, starts = [], []
     for k in active[np.unique(spread.round().astype(int))]:
         # The last stretch is a whole one that ends with the file.
         start = min(int(k) * frames, max(total - frames, 0))
         audio, _ = read_audio(path, start=start, frames=frames, sample_rate=sample_rate)
         heard.append(np.ascontiguousarray(_mono(audio, channel)))
+        starts.append(start / about.sample_rate)
     return Heard(
         path=str(path),
         stretches=tuple(heard),
@@ -85,6 +95,9 @@ def listen(path: str | Path, sample_rate: int, segment: int, stretches: int = ST
         seconds=total / about.sample_rate,
         channels=about.channels,
         sample_rate=about.sample_rate,
+        starts=tuple(starts),
+        rate=sample_rate,
+        channel=channel,
     )
 
 

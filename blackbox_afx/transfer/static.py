@@ -1,4 +1,4 @@
-"""Static transfer: one setting for the whole recording."""
+"""Transfer a file: one setting for the whole recording, or lanes that depart from it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ import numpy as np
 
 from blackbox_afx.audio import info
 from blackbox_afx.errors import AudioError, OutputError, PluginCrash, PluginError, PluginHang, UsageError
+from blackbox_afx.export.build import ChainFacts
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
-from blackbox_afx.plugins.jobs import CallJob
+from blackbox_afx.plugins.jobs import CallJob, Result
+from blackbox_afx.plugins.trajectory import Trajectory
+from blackbox_afx.transfer.automate import Automation, automate
 from blackbox_afx.transfer.controls_file import controls_text, describe_controls, json_bytes
 from blackbox_afx.transfer.listen import Heard
 from blackbox_afx.transfer.render_file import render_file
+from blackbox_afx.transfer.session_file import COMPARED_S, ask_chain, session_bytes
 from blackbox_afx.transfer.staging import check_container, publish, refuse_existing, staging
 from blackbox_afx.transfer.style_controller import StyleController
+from blackbox_afx.transfer.trajectories import Smoothing
 
 Progress = Callable[[str], None]
 
@@ -36,9 +41,12 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         `NAME.controls.json`.
     presets : tuple of Path
         A `.vstpreset` for each VST3.
+    session_file : Path
+        `NAME.session.json`, which `afx export` reads.
     positions : float64 [controls]
+        At the start, where lanes move them.
     plugins : list of dict
-        As `describe_controls`.
+        As `describe_controls`; a control with a lane carries ``automated``: its number of points.
     trim_db : float
         Gain applied before the first plugin, dB.
     output_peak_dbfs : float
@@ -49,10 +57,13 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     warnings : tuple of str
     plot : Path or None
         The before/after picture.
+    automation : Automation or None
+        Where lanes were asked for.
     """
 
     audio: Path
     controls_file: Path
+    session_file: Path
     presets: tuple[Path, ...]
     positions: np.ndarray
     plugins: list[dict[str, Any]]
@@ -62,11 +73,29 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     record: dict[str, Any]
     warnings: tuple[str, ...]
     plot: Path | None = None
+    automation: Automation | None = None
 
     @property
     def text(self) -> str:
         """The controls in words."""
         return controls_text(self.plugins)
+
+    @property
+    def automation_text(self) -> str:
+        """What moves, in words; empty where no lanes were asked for."""
+        made = self.automation
+        if made is None:
+            return ""
+        if not made.moved:
+            return "level and tone stay alike from beginning to end: nothing moves"
+        many = len(made.sections)
+        points, before = made.lanes.points_after, made.lanes.points_before
+        error = self.record["automation"]["thinning_error_db"]
+        heard = "" if error is None else f", {error:.0f} dB of the sound"
+        return (
+            f"{len(made.moved)} controls move over {many} sections, smoothed by {made.smoothing.seconds:g} s; "
+            f"{points} of {before} points kept{heard}"
+        )
 
     @property
     def trim_text(self) -> str:
@@ -101,12 +130,13 @@ def transfer(
     out: str | os.PathLike[str],
     amount: float = 1.0,
     tail: bool = False,
+    automation: Smoothing | None = None,
     plot: str | os.PathLike[str] | None = None,
     force: bool = False,
     allow_version: bool = False,
     progress: Progress = lambda doing: None,
 ) -> TransferResult:
-    """Set the controls once for the whole recording and render it through the real plugins.
+    """Set the controls, once or over time, and render the recording through the real plugins.
 
     Parameters
     ----------
@@ -116,11 +146,13 @@ def transfer(
     references : sequence of path
         Recordings in the wanted style; several count as one style.
     out : path
-        Audio to write; `NAME.controls.json` and a `.vstpreset` for each VST3 come beside it.
+        Audio to write; `NAME.controls.json`, `NAME.session.json` and a `.vstpreset` for each VST3 come beside it.
     amount : float, 0 to 1
         How much of the style.
     tail : bool
         Let delays and reverbs ring out after the end.
+    automation : Smoothing, optional
+        Let the controls follow where the recording's level or tone changes; one setting throughout by default.
     plot : path, optional
         Draw the before/after picture there.
     force : bool
@@ -152,8 +184,8 @@ def transfer(
     if about.channels > 2:
         raise AudioError(f"{source}: {about.channels} channels; expected mono or stereo; mix it down first")
     presets = preset_paths(out, controller)
-    controls_file = companion(out, ".controls.json")
-    places = [out, controls_file, *(path for path in presets if path), *([plot] if plot else [])]
+    controls_file, session_file = companion(out, ".controls.json"), companion(out, ".session.json")
+    places = [out, controls_file, session_file, *(path for path in presets if path), *([plot] if plot else [])]
     heard_files = {path.resolve() for path in (source, *references)}
     for place in places:
         if place.resolve() in heard_files:
@@ -164,7 +196,15 @@ def transfer(
         warnings = controller.check_installed(allow_version=allow_version)
         progress("listening")
         heard = controller.hear(source)
-        positions = controller.predict(heard, [controller.hear(path) for path in references], amount)
+        styles = [controller.hear(path) for path in references]
+        positions = controller.predict(heard, styles, amount)
+        made_lanes = None
+        raw: np.ndarray | Trajectory = spec.space.to_raw(positions)
+        if automation is not None:
+            progress("following")
+            made_lanes = automate(controller, heard, styles, positions, amount=amount, smoothing=automation)
+            raw = made_lanes.lanes.trajectory
+            positions = spec.space.from_raw(made_lanes.lanes.start)
         trim_db = controller.trim_db(heard)
         warnings += spec.channels_note(heard.channels)
         if heard.sample_rate != controller.card.sample_rate:
@@ -173,12 +213,13 @@ def transfer(
             )
         tail_s = sum(profile.tail_s for profile in spec.profiles) if tail else 0.0
         progress("rendering")
-        made = _render(spec, heard, positions, stage / out.name, trim_db, tail_s)
+        made, facts, error_db = _render(spec, heard, raw, made_lanes, stage / out.name, trim_db, tail_s)
         if made["clipped"]:
             warnings.append(_clipping(made))
         moves = {stage / out.name: out}
         plugins = describe_controls(spec, positions)
-        for plugin, path, state in zip(plugins, presets, made["states"], strict=True):
+        _mark_lanes(spec, plugins, made_lanes)
+        for plugin, path, state in zip(plugins, presets, facts.states, strict=True):
             plugin["preset"] = path.name if path and state else None
             if path and state:
                 moves[_staged(stage, path, state)] = path
@@ -196,10 +237,29 @@ def transfer(
             "output_peak_dbfs": made["peak_dbfs"],
             "clipped_samples": made["clipped"],
             "latency_samples": made["latency"],
+            "session": session_file.name,
+            "automation": _automation_record(made_lanes, error_db),
             "plugins": plugins,
             "warnings": warnings,
         }
         moves[_staged(stage, controls_file, json_bytes(record))] = controls_file
+        moves[
+            _staged(
+                stage,
+                session_file,
+                session_bytes(
+                    spec,
+                    made_lanes.lanes if made_lanes else spec.space.to_raw(positions),
+                    facts,
+                    source=source,
+                    staged=stage / out.name,
+                    out=out,
+                    trim_db=trim_db,
+                    error_db=error_db,
+                    warnings=warnings,
+                ),
+            )
+        ] = session_file
         if plot:
             from blackbox_afx.plot.before_after import plot_transfer
 
@@ -209,6 +269,7 @@ def transfer(
     return TransferResult(
         audio=out,
         controls_file=controls_file,
+        session_file=session_file,
         presets=tuple(path for path in moves.values() if path in presets),
         positions=positions,
         plugins=plugins,
@@ -218,7 +279,29 @@ def transfer(
         record=record,
         warnings=tuple(warnings),
         plot=plot,
+        automation=made_lanes,
     )
+
+
+def _mark_lanes(spec: ChainSpec, plugins: list[dict[str, Any]], made: Automation | None) -> None:
+    """Say in each control that moves how many points its lane has."""
+    rows = [control for plugin in plugins for control in plugin["controls"]]
+    for row, lane in zip(rows, made.lanes.lanes if made else (None,) * len(rows), strict=True):
+        row["automated"] = 0 if lane is None else len(lane[0])
+
+
+def _automation_record(made: Automation | None, error_db: float | None) -> dict[str, Any] | None:
+    if made is None:
+        return None
+    return {
+        "smooth_s": made.smoothing.seconds,
+        "sections": [list(section) for section in made.sections],
+        "moved": len(made.moved),
+        "points_before": made.lanes.points_before,
+        "points": made.lanes.points_after,
+        "eps": made.lanes.eps,
+        "thinning_error_db": error_db,
+    }
 
 
 def _clipping(made: dict[str, Any]) -> str:
@@ -241,18 +324,38 @@ def _staged(stage: Path, place: Path, content: bytes) -> Path:
 
 
 def _render(
-    spec: ChainSpec, heard: Heard, positions: np.ndarray, out: Path, trim_db: float, tail_s: float
-) -> dict[str, Any]:
-    """Render in a worker, and turn its failure into an error that names the plugin."""
+    spec: ChainSpec,
+    heard: Heard,
+    raw: np.ndarray | Trajectory,
+    automation: Automation | None,
+    out: Path,
+    trim_db: float,
+    tail_s: float,
+) -> tuple[dict[str, Any], ChainFacts, float | None]:
+    """Render in a worker, ask the plugins what a session needs, and turn failures into errors that name the plugin."""
     seconds = heard.seconds + tail_s
-    job = CallJob(
+    start = raw.at(0.0) if isinstance(raw, Trajectory) else raw
+    thinned = None
+    if automation is not None and automation.moved:
+        thinned = (heard.path, trim_db, automation.trajectory, automation.lanes.trajectory)
+    render = CallJob(
         function=render_file,
-        args=(spec, spec.space.to_raw(positions), heard.path, str(out), trim_db, tail_s),
+        args=(spec, raw, heard.path, str(out), trim_db, tail_s),
         spec=spec,
         cost=spec.cost_s(seconds, heard.sample_rate, heard.channels) + 0.02 * seconds,
     )
+    ask = CallJob(
+        function=ask_chain,
+        args=(spec, start, heard.sample_rate, heard.channels, thinned),
+        spec=spec,
+        cost=3 * spec.cost_s(2 * COMPARED_S, heard.sample_rate, heard.channels) + 1.0,
+    )
     with Farm(1 if spec.trusted else 2) as farm:
-        result = farm.run([job])[0]
+        made, (facts, error_db) = (_value(result) for result in farm.run([render, ask]))
+    return made, facts, error_db
+
+
+def _value(result: Result) -> Any:
     if result.failure is None:
         return result.value
     failure = result.failure

@@ -118,8 +118,14 @@ class StyleController:
         if not 0 <= amount <= 1:
             raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
         gain = np.float32(10 ** (self.trim_db(source) / 20))
-        sources = self._embed([clip * gain for clip in source.stretches])
-        styles = self._embed([clip for heard in references for clip in heard.stretches])
+        sources = self.embed([clip * gain for clip in source.stretches])
+        logits = self.answer(sources, self.embed([clip for heard in references for clip in heard.stretches]))
+        space = self.spec.space
+        positions = 1 / (1 + np.exp(-logits))
+        return space.snap(space.defaults + amount * (positions - space.defaults))
+
+    def answer(self, sources: Sequence[Tensor], styles: Sequence[Tensor]) -> np.ndarray:
+        """Average what the network says of pairs of embeddings: logits of positions, float64 [controls]."""
         pairs = [(i, j) for i in range(len(sources)) for j in range(len(styles))]
         if len(pairs) > PAIRS:
             pairs = [pairs[k] for k in np.linspace(0, len(pairs) - 1, PAIRS).round().astype(int)]
@@ -129,12 +135,9 @@ class StyleController:
             each = self.network.controller(first, second).double().cpu().numpy()
         # Averaged as logits: two sure votes near an end are not pulled to the middle by one unsure one.
         clipped = np.clip(each, 1e-4, 1 - 1e-4)
-        logits = np.mean(np.log(clipped / (1 - clipped)), axis=0)
-        space = self.spec.space
-        positions = 1 / (1 + np.exp(-logits))
-        return space.snap(space.defaults + amount * (positions - space.defaults))
+        return np.mean(np.log(clipped / (1 - clipped)), axis=0)
 
-    def _embed(self, clips: Sequence[np.ndarray]) -> list[Tensor]:
+    def embed(self, clips: Sequence[np.ndarray]) -> list[Tensor]:
         """Embed each stretch once, one at a time: lengths differ, and the memory stays that of one."""
         self.network.eval()
         device = next(self.network.parameters()).device

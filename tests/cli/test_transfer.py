@@ -42,7 +42,8 @@ def test_prints_the_controls_the_trim_and_the_files(files, capsys):
     assert f"the input was brought up by {trim:.1f} dB to the level the controller was learned at" in out
     assert "afx: warning: learned at 24000 Hz, rendered at the file's 44100 Hz" in err
     written = [line.removeprefix("wrote ") for line in err.splitlines() if line.startswith("wrote ")]
-    assert written == [str(files / "out.wav"), str(files / "out.controls.json"), str(plot)]
+    made = [files / name for name in ("out.wav", "out.controls.json", "out.session.json")]
+    assert written == [*map(str, made), str(plot)]
     assert plot.read_bytes()[:4] == b"\x89PNG"
     assert soundfile.info(files / "out.wav").channels == 2
 
@@ -54,7 +55,7 @@ def test_json_is_the_record_and_the_files(files, capsys):
     files_made = printed.pop("files")
     record = json.loads((files / "out.controls.json").read_text())
     assert printed == record
-    assert [Path(file).name for file in files_made] == ["out.wav", "out.controls.json"]
+    assert [Path(file).name for file in files_made] == ["out.wav", "out.controls.json", "out.session.json"]
     control = record["plugins"][0]["controls"][0]
     assert {"index", "param_id", "name", "unit", "normalised", "plain", "text"} <= control.keys()
     assert record["amount"] == 0.5

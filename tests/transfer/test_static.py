@@ -85,7 +85,8 @@ def test_output_nulls_against_the_written_controls(tmp_path, controller, referen
     assert np.abs(audio - expected).max() < 2e-6 * max(1.0, np.abs(expected).max())
     assert np.abs(audio - given).max() > 0.01
     assert record["output_peak_dbfs"] == pytest.approx(peak_dbfs(expected), abs=0.01)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.controls.json", "out.wav"]
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == ["in.wav", "out.controls.json", "out.session.json", "out.wav"]
     assert result.presets == ()
 
 

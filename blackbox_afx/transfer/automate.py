@@ -1,0 +1,191 @@
+"""Time-varying transfer: where the recording's level or tone changes, the controls follow.
+
+The setting for the whole recording is the ground that lanes depart from. The recording is followed in blocks and cut
+into sections that sound alike. For each section that differs, the controller is asked twice: about overlapping windows
+of the section itself, and about the stretches that stand for the whole recording, given the section's level and tone.
+The longer the section, the more its own windows count. Where nothing changes there is one section, and no lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+
+from blackbox_afx.audio import read_audio
+from blackbox_afx.export.thin import EPS, ThinLanes, thin_trajectory
+from blackbox_afx.plugins.trajectory import Trajectory
+from blackbox_afx.transfer.listen import Heard
+from blackbox_afx.transfer.sections import find_sections
+from blackbox_afx.transfer.style_controller import StyleController
+from blackbox_afx.transfer.trajectories import Smoothing, positions_of, settle, smooth
+from blackbox_afx.transfer.windows import SHAPES, Course, follow, reshape
+
+BLOCKS = 4
+"""Blocks in one window of the controller, which is how far windows overlap: by three quarters."""
+WINDOWS = 16
+"""Most windows of one section that the controller is asked about."""
+
+
+class Automation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Hold what moves, and why.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        Before thinning.
+    lanes : ThinLanes
+        What is rendered and exported.
+    sections : tuple of (start, end)
+        Seconds; one where nothing changes.
+    moved : tuple of int
+        Controls of the chain that have a lane.
+    smoothing : Smoothing
+    """
+
+    trajectory: Trajectory
+    lanes: ThinLanes
+    sections: tuple[tuple[float, float], ...]
+    moved: tuple[int, ...]
+    smoothing: Smoothing
+
+
+def automate(
+    controller: StyleController,
+    source: Heard,
+    references: Sequence[Heard],
+    static: np.ndarray,
+    *,
+    amount: float = 1.0,
+    smoothing: Smoothing | None = None,
+    eps: float = EPS,
+) -> Automation:
+    """Let a setting follow the recording.
+
+    Parameters
+    ----------
+    controller : StyleController
+    source : Heard
+        As the controller hears it; its file is read again, in bounded memory.
+    references : sequence of Heard
+        They are heard as a whole.
+    static : float64 [controls]
+        Positions for the whole recording, with `amount` in them; refined ones are departed from just so.
+    amount : float, 0 to 1
+        How much of the departure to take.
+    smoothing : Smoothing, optional
+    eps : float
+        Largest error of a lane by thinning it, raw.
+
+    Returns
+    -------
+    Automation
+
+    Raises
+    ------
+    AudioError
+        The file can't be read any more.
+    """
+    smoothing = smoothing or Smoothing()
+    space, card = controller.spec.space, controller.card
+    course = follow(source.path, card.sample_rate, card.segment // BLOCKS, source.channel, controller.trim_db(source))
+    edges = find_sections(course.shapes, course.active.astype(float), penalty=smoothing.penalty)
+    base, changes = _departures(controller, source, references, course, edges, smoothing.least_db)
+    answers = smooth(np.repeat(changes, np.diff(edges), axis=0), course.block_s, smoothing.seconds)
+    positions = static + amount * (positions_of(base + answers) - positions_of(base))
+    settled = settle(space, positions, static, smoothing)
+    held = np.array([control.steps > 0 for control in space.controls], bool)
+    times = (np.arange(len(settled)) + 0.5) * course.block_s
+    trajectory = Trajectory(times=times, raw=space.to_raw(settled), hold=held)
+    if not np.any(trajectory.moving):
+        trajectory = Trajectory(times=np.zeros(1), raw=space.to_raw(static)[None], hold=held)
+    lanes = thin_trajectory(trajectory, source.seconds, eps=eps, space=space)
+    bounds = np.append(edges[:-1] * course.block_s, source.seconds).tolist()
+    return Automation(
+        trajectory=trajectory,
+        lanes=lanes,
+        sections=tuple(pairwise(bounds)),
+        moved=tuple(k for k, lane in enumerate(lanes.lanes) if lane is not None),
+        smoothing=smoothing,
+    )
+
+
+def _departures(
+    controller: StyleController,
+    source: Heard,
+    references: Sequence[Heard],
+    course: Course,
+    edges: np.ndarray,
+    least_db: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Say how the answer for each section differs from that for the whole recording, in logits.
+
+    Returns
+    -------
+    float64 [controls]
+        The answer for the whole recording.
+    float64 [sections, controls]
+        Departures from it; 0 for a section that sounds like the whole.
+    """
+    rate, gain = controller.card.sample_rate, np.float32(10 ** (controller.trim_db(source) / 20))
+    stretches = [clip * gain for clip in source.stretches]
+    styles = controller.embed([clip for heard in references for clip in heard.stretches])
+    base = controller.answer(controller.embed(stretches), styles)
+    changes = np.zeros((len(edges) - 1, len(base)))
+    if len(changes) == 1:
+        return base, changes
+    shapes = np.stack([_mean_shape(course, start, end) for start, end in pairwise(edges)])
+    own = np.stack([_shape_at(source, k, edges, shapes, course.block_s) for k in range(len(stretches))])
+    for k, section in enumerate(shapes):
+        change = section - own.mean(axis=0)
+        # Level and tone count apart: a louder passage with the same tone need not change the equaliser's picture.
+        counts = np.array([abs(change[0]) >= least_db, *[np.linalg.norm(change[1:]) >= least_db] * (SHAPES - 1)])
+        if not counts.any():
+            continue
+        moved = [
+            reshape(clip, np.where(counts, section - here, 0.0), rate)
+            for clip, here in zip(stretches, own, strict=True)
+        ]
+        answer = controller.answer(controller.embed(moved), styles)
+        windows = _windows(controller, source, int(edges[k]), int(edges[k + 1]))
+        if windows:
+            alone = max(1.0, (edges[k + 1] - edges[k]) / BLOCKS)
+            share = alone / (alone + len(stretches))
+            heard = controller.answer(controller.embed([clip * gain for clip in windows]), styles)
+            answer = share * heard + (1 - share) * answer
+        changes[k] = answer - base
+    return base, changes
+
+
+def _mean_shape(course: Course, start: int, end: int) -> np.ndarray:
+    some = course.active[start:end]
+    return course.shapes[start:end][some if some.any() else slice(None)].mean(axis=0)
+
+
+def _shape_at(source: Heard, k: int, edges: np.ndarray, shapes: np.ndarray, block_s: float) -> np.ndarray:
+    """Give the shape of the sections that stretch k lies in."""
+    length = len(source.stretches[k]) / source.rate
+    inside = (source.starts[k] + length * np.array([0.1, 0.3, 0.5, 0.7, 0.9])) / block_s
+    return shapes[np.clip(np.searchsorted(edges, inside, side="right") - 1, 0, len(shapes) - 1)].mean(axis=0)
+
+
+def _windows(controller: StyleController, source: Heard, start: int, end: int) -> list[np.ndarray]:
+    """Read overlapping windows that lie in a section of blocks; none where it is shorter than a window."""
+    segment = controller.card.segment
+    first = np.arange(start, end - BLOCKS + 1)
+    if not len(first):
+        return []
+    chosen = first[np.unique(np.linspace(0, len(first) - 1, min(WINDOWS, len(first))).round().astype(int))]
+    ratio = source.sample_rate / controller.card.sample_rate
+    read = []
+    for block in chosen.tolist():
+        audio, _ = read_audio(
+            source.path,
+            start=round(block * (segment // BLOCKS) * ratio),
+            frames=round(segment * ratio),
+            sample_rate=controller.card.sample_rate,
+        )
+        read.append(audio.mean(axis=0, dtype=np.float32) if source.channel is None else audio[source.channel])
+    return read
