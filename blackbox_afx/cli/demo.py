@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from blackbox_afx.cli.console import example, note, progress, say
+from blackbox_afx.cli.console import example, note, progress, say, warn
 from blackbox_afx.errors import OutputError, UsageError
 
 INPUT, REFERENCE = "test/louis.flac", "reference/radio.flac"
 PROFILE = "channel_strip"
+MARK = ".afx-demo"
+MADE = {
+    *(MARK, "demo.safetensors", "demo.safetensors.run", "score.json", "after.session.json"),
+    *("before.flac", "reference.flac", "after.flac", "after.controls.json", "after.controls.txt", "before-after.png"),
+}
+"""All that a demo leaves; nothing else is ever removed."""
 PAIRS = 24
 HELD_OUT = 16
 
@@ -47,16 +55,17 @@ def demo(
     minutes
         Budget for learning.
     out
-        Folder for what it makes; one that an earlier demo made is replaced.
+        Folder for what it makes; what an earlier demo made there is replaced.
     seed
         Decides everything that is drawn.
     jobs
         Render workers; as many as there are cores by default.
     force
-        Replace a folder that no demo made.
+        Write into a folder that holds other files, too; of those, only what has a name that the demo needs is lost.
     """
-    if not minutes > 0:
+    if not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 2")
+    began = time.monotonic()
     _clear(out, force)
     from blackbox_afx import shelf
     from blackbox_afx.plugins.resolve import resolve_plugin
@@ -79,7 +88,11 @@ def demo(
             jobs=jobs,
             force=True,
             report=lambda stage, share, words: meter.update(share, f"{stage}: {words}"),
+            warn=warn,
+            spent_s=time.monotonic() - began,
         )
+    for stage in learned.cut:
+        warn(f"the deadline cut the stage '{stage}' short; more --minutes, or a quieter machine, go further")
     say(f"learned in {learned.seconds:.0f} s")
     _score(controller, audio, seed, jobs)
     _transfer(controller, audio, out)
@@ -89,17 +102,26 @@ def demo(
 
 
 def _clear(out: Path, force: bool) -> None:
-    """Make the folder, empty; refuse one that holds anything else than an earlier demo."""
-    mark = out / ".afx-demo"
+    """Make the folder and remove what an earlier demo left in it; other files stay, and are refused without force."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; give --out another name")
-    if out.is_dir() and any(out.iterdir()):
-        if not (mark.exists() or force):
-            raise OutputError(f"{out} holds other files; give --out another folder, or --force to replace it")
-        shutil.rmtree(out)
     try:
+        found = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+        foreign = [name for name in found if name not in MADE]
+        unmarked = bool(found) and MARK not in found
+        if (foreign or unmarked) and not force:
+            raise OutputError(
+                f"{out} holds files that no demo made, such as {(foreign or found)[0]}; give --out another folder, or "
+                "--force to write among them"
+            )
+        for name in found:
+            path = out / name
+            if name in MADE and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif name in MADE:
+                path.unlink()
         out.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+        (out / MARK).touch()
     except OSError as error:
         raise OutputError(f"{out}: can't be made ({error.strerror}); give --out a folder you may write to") from None
 
@@ -124,7 +146,7 @@ def _score(controller: Path, audio: Path, seed: int, jobs: int | None) -> None:
             jobs=jobs,
             allow_version=False,
             command="afx demo",
-            warn=note,
+            warn=warn,
             progress=lambda done, total, text: meter.update(done, text, total),
         )[0]
     ratio = next(iter(report["ratio"].values()))
@@ -141,7 +163,10 @@ def _transfer(controller: Path, audio: Path, out: Path) -> None:
     before, reference, after = out / "before.flac", out / "reference.flac", out / "after.flac"
     shutil.copyfile(audio / INPUT, before)
     shutil.copyfile(audio / REFERENCE, reference)
-    result = StyleController.load(controller).transfer(before, [reference], out=after, plot=out / "before-after.png")
+    plot = out / "before-after.png" if importlib.util.find_spec("matplotlib") else None
+    if plot is None:
+        note("matplotlib is not installed, so no picture is drawn; pip install 'blackbox-afx[plot]'")
+    result = StyleController.load(controller).transfer(before, [reference], out=after, plot=plot)
     publish_text({out / "after.controls.txt": result.text + "\n"}, force=False)
     say(result.text)
     say(result.trim_text)

@@ -33,9 +33,7 @@ class FeatureProxy(nn.Module):
         self.change = Standardise(DIMENSION)
         self.harmonics = harmonics
         self.hear = nn.Linear(DIMENSION, width)
-        self.turn = nn.Sequential(
-            nn.Linear(controls * (1 + harmonics), width), nn.GELU(), nn.Linear(width, width)
-        )
+        self.turn = nn.Sequential(nn.Linear(controls * (1 + harmonics), width), nn.GELU(), nn.Linear(width, width))
         self.blocks = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks)])
         self.norm = nn.LayerNorm(width)
         self.last = nn.Linear(width, DIMENSION)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -30,7 +32,7 @@ def test_it_grows_with_a_gain(gains, sign):
     gains = sorted(gains)
     distance = SoundDistance()
     found = [float(distance(heard(sign * gain), heard())) for gain in gains]
-    assert all(second > first for first, second in zip(found, found[1:], strict=False) if second != first)
+    assert all(second > first for first, second in pairwise(found) if second != first)
     assert found[0] > 0
     assert found[-1] == max(found)
 
