@@ -135,7 +135,12 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def _table(metrics: Sequence[str], rows: dict[str, list[str]]) -> list[str]:
-    body = [["method", *(HEADINGS[name] for name in metrics)], *([name, *cells] for name, cells in rows.items())]
+    return draw_table(["method", *(HEADINGS[name] for name in metrics)], rows)
+
+
+def draw_table(heads: Sequence[str], rows: dict[str, list[str]]) -> list[str]:
+    """Draw rows of cells as lines of markdown, columns aligned."""
+    body = [list(heads), *([name, *cells] for name, cells in rows.items())]
     widths = [max(len(row[k]) for row in body) for k in range(len(body[0]))]
     drawn = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in body

@@ -139,6 +139,106 @@ def synthetic(
         note(f"wrote {place}")
 
 
+@app.command
+@example("""
+$ afx benchmark automation --audio recordings/ --where type=speech --controller voice.safetensors --out auto.json
+Automation against one setting: ZamEQ2 > ZamComp, 60 recordings of each kind, 45 speakers or artists, seed 42, ...
+
+| kind   | level (dB) ...
+...
+wrote auto.json
+""")
+def automation(
+    *,
+    audio: Path,
+    controller: str,
+    out: Path,
+    where: str | None = None,
+    split: Literal["test", "val"] = "test",
+    items: int = 60,
+    seed: int = 42,
+    smooth: float | None = None,
+    markdown: Path | None = None,
+    allow_version: Annotated[bool, Flag] = False,
+    jobs: int | None = None,
+    force: Annotated[bool, Flag] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Compare `afx transfer --automate` with one setting, from second to second, on takes that change half-way.
+
+    A random setting of the controller's own chain makes reference and target. Kinds: level (two takes, one 15 dB
+    quieter), tone (a take twice, the second time through two shelves of 10 dB), steady (a take twice), voices (two
+    speakers in one steady production).
+
+    Parameters
+    ----------
+    audio
+        A folder of recordings. Of one with a MANIFEST.csv the split is used, of any other all.
+    controller
+        A file that `afx learn` made, or a name that `afx list controllers` shows.
+    out
+        The JSON file to write.
+    where
+        Keep recordings whose manifest columns have these values, such as type=speech,source=a|b.
+    split
+        test to report; val to choose options by.
+    items
+        How many; each gives a recording of every kind. The speakers take turns.
+    seed
+        Decides every item.
+    smooth
+        Time constant of the lanes, seconds; as for `afx transfer` by default.
+    markdown
+        Also write the table there.
+    allow_version
+        Use plugins of another version than the controller was learned on.
+    jobs
+        Worker processes; by default as many as there are cores.
+    force
+        Replace what is there.
+    as_json
+        Print the JSON instead of the table.
+    """
+    places = [out, *([markdown] if markdown else [])]
+    if items < 1:
+        raise UsageError(f"--items {items}; expected at least 1")
+    _check(places, force, pairs=1, segment=None, sample_rate=None, jobs=jobs)
+    path = shelf.find("controllers", controller)
+
+    from blackbox_afx.benchmark.automation import markdown as table
+    from blackbox_afx.benchmark.automation import run_automation
+    from blackbox_afx.benchmark.report import command_line
+    from blackbox_afx.transfer.staging import publish_text
+    from blackbox_afx.transfer.trajectories import SMOOTH_S, Smoothing
+
+    with progress("benchmark", total=items) as meter:
+        report = run_automation(
+            Path(path),
+            audio=audio,
+            where=where,
+            split=split,
+            items=items,
+            seed=seed,
+            smoothing=Smoothing(seconds=SMOOTH_S if smooth is None else smooth),
+            jobs=jobs,
+            allow_version=allow_version,
+            command=command_line(sys.argv[1:]),
+            warn=warn,
+            progress=lambda done, total: meter.update(done, f"{done} of {total} items", total),
+        )
+    text = table(report)
+    content: dict[Path, Any] = {out: report}
+    if markdown:
+        content[markdown] = text + "\n"
+    publish_text(content, force=force)
+    if as_json:
+        emit_json(report)
+    else:
+        say(text)
+    for place in places:
+        note(f"wrote {place}")
+
+
 def _check(
     places: list[Path], force: bool, *, pairs: int, segment: int | None, sample_rate: int | None, jobs: int | None
 ) -> None:

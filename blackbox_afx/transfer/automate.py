@@ -140,23 +140,26 @@ def _departures(
     own = np.stack([_shape_at(source, k, edges, shapes, course.block_s) for k in range(len(stretches))])
     for k, section in enumerate(shapes):
         change = section - own.mean(axis=0)
-        # Level and tone count apart: a louder passage with the same tone need not change the equaliser's picture.
-        counts = np.array([abs(change[0]) >= least_db, *[np.linalg.norm(change[1:]) >= least_db] * (SHAPES - 1)])
+        # Level and tone count apart: a louder passage of the same tone need not move an equaliser.
+        counts = _belief(change, least_db)
         if not counts.any():
             continue
-        moved = [
-            reshape(clip, np.where(counts, section - here, 0.0), rate)
-            for clip, here in zip(stretches, own, strict=True)
-        ]
+        moved = [reshape(clip, counts * (section - here), rate) for clip, here in zip(stretches, own, strict=True)]
         answer = controller.answer(controller.embed(moved), styles)
         windows = _windows(controller, source, int(edges[k]), int(edges[k + 1]))
         if windows:
             alone = max(1.0, (edges[k + 1] - edges[k]) / BLOCKS)
-            share = alone / (alone + len(stretches))
+            share = counts.max() * alone / (alone + len(stretches))
             heard = controller.answer(controller.embed([clip * gain for clip in windows]), styles)
             answer = share * heard + (1 - share) * answer
         changes[k] = answer - base
     return base, changes
+
+
+def _belief(change: np.ndarray, least_db: float) -> np.ndarray:
+    """Say how much of a change [SHAPES] of level and of tone to believe: none up to `least_db`, all far above."""
+    sizes = np.array([abs(change[0]), *[np.linalg.norm(change[1:])] * (SHAPES - 1)])
+    return 1.0 - np.minimum(1.0, least_db / np.maximum(sizes, 1e-9)) ** 2
 
 
 def _mean_shape(course: Course, start: int, end: int) -> np.ndarray:
