@@ -5,7 +5,8 @@ Run it from the checkout with Debian's zam-plugins installed::
     python scripts/make_profiles.py            # all
     python scripts/make_profiles.py zam_comp   # some
 
-Everything but the two timings (`load_ms`, `cost_ms`) comes out the same on the same binaries.
+On the same binaries all comes out the same but for the two timings (`load_ms`, `cost_ms`) and ZamTube's
+`repeatability`: that plugin differs from one fresh instance to the next.
 """
 
 from __future__ import annotations
