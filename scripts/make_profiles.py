@@ -5,8 +5,8 @@ Run it from the checkout with Debian's zam-plugins installed::
     python scripts/make_profiles.py            # all
     python scripts/make_profiles.py zam_comp   # some
 
-On the same binaries all comes out the same but for the two timings (`load_ms`, `cost_ms`) and ZamTube's
-`repeatability`: that plugin differs from one fresh instance to the next.
+On the same binaries all comes out the same but for the two timings (`load_ms`, `cost_ms`) and ZamTube's `reset` and
+`repeatability`: that plugin differs from one instance to the next, and in some runs by luck does not.
 """
 
 from __future__ import annotations
