@@ -161,7 +161,7 @@ class Material:
         done, good = plan.shards - len(todo), 0
         per_job = self.recipe.settings * 2 * plan.shard_clips
         # In groups: a farm call returns at its end, and a deadline must not wait for all.
-        group = max(self.farm.n_jobs * 2, 4)
+        group = max(self.farm.n_jobs * 2, 4) if self.farm.n_jobs > 1 else 1
         for start in range(0, len(jobs), group):
             # A machine slower than its calibration still gets something to learn from.
             if start and clock.over("pairs", reserve_s):
