@@ -149,7 +149,7 @@ def _departures(
         windows = _windows(controller, source, int(edges[k]), int(edges[k + 1]))
         if windows:
             alone = max(1.0, (edges[k + 1] - edges[k]) / BLOCKS)
-            share = counts.max() * alone / (alone + len(stretches))
+            share = counts[0] * alone / (alone + len(stretches))
             heard = controller.answer(controller.embed([clip * gain for clip in windows]), styles)
             answer = share * heard + (1 - share) * answer
         changes[k] = answer - base
