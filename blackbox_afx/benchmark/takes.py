@@ -24,7 +24,7 @@ from blackbox_afx.errors import AudioError
 KINDS = ("level", "tone", "steady", "voices")
 QUIET_DB = -15.0
 SHELF_DB = 10.0
-MIN_CLIP_S = 6.0
+MIN_CLIP_S = 5.0
 TAKE = 0.65
 PEAK_DBFS = -12.0
 
@@ -69,7 +69,7 @@ def make_items(clips: ClipSet, controls: int, count: int, seed: int) -> list[Ite
     Raises
     ------
     AudioError
-        Fewer than two speakers have a clip of six seconds.
+        Fewer than two speakers have a clip of five seconds.
     """
     longest: dict[str, np.ndarray] = {}
     for clip in clips.clips:

@@ -23,7 +23,8 @@ COLUMNS = hnp.arrays(np.float64, st.tuples(st.integers(1, 60), st.integers(1, 4)
 def test_smoothing_stays_in_range_and_keeps_constants(values, seconds):
     calm = smooth(values, 0.5, seconds)
     assert calm.shape == values.shape
-    assert np.all(calm >= values.min(axis=0)) and np.all(calm <= values.max(axis=0))
+    assert np.all(calm >= values.min(axis=0))
+    assert np.all(calm <= values.max(axis=0))
     still = np.repeat(values[:1], len(values), axis=0)
     np.testing.assert_array_equal(smooth(still, 0.5, seconds), still)
 
@@ -105,7 +106,8 @@ def test_bad_numbers_are_refused(name, value):
 def test_sections_cover_everything(seed, count):
     blocks = np.random.default_rng(seed).normal(0, 3, (count, 3))
     edges = find_sections(blocks)
-    assert edges[0] == 0 and edges[-1] == count
+    assert edges[0] == 0
+    assert edges[-1] == count
     assert np.all(np.diff(edges) >= min(4, count))
 
 
@@ -147,7 +149,8 @@ def test_reshaping_does_what_measuring_says(rate, shape):
     change[shape] = 5.0
     audio = noise(2.0)
     made = reshape(audio, change, rate)
-    assert made.shape == audio.shape and made.dtype == np.float32
+    assert made.shape == audio.shape
+    assert made.dtype == np.float32
     np.testing.assert_allclose(measure(made, rate) - measure(audio, rate), change, atol=0.5)
 
 
