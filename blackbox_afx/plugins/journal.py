@@ -1,8 +1,8 @@
 """Results on disk as they come, and which job is running: what is left of a worker that died.
 
 Conventions: a chunk of jobs has two files. ``N.mark`` is one fixed record (job index, point, start in seconds of the
-machine-wide monotonic clock, process id) written over at each start. ``N.results`` is a row of pickled frames
-``(index, outcome)``. Both only live in this machine's memory where it has a ``/dev/shm``.
+machine-wide monotonic clock, process id) written over at each start. ``N.results`` is a row of frames: job index and
+length, then the pickled outcome. Both only live in this machine's memory where it has a ``/dev/shm``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import psutil
 
 RECORD = struct.Struct("<qqdq")
+FRAME = struct.Struct("<qq")
 PREFIX = "afx-farm-"
 ROOM = 1 << 30
 """Bytes that must be free in memory's file system for journals to go there."""
@@ -81,8 +82,27 @@ class Writer:
         os.write(self._mark, RECORD.pack(*self._current, os.getpid()))
 
     def done(self, index: int, outcome: Outcome) -> None:
-        """Append a job's outcome."""
-        pickle.dump((index, outcome), self._results, protocol=5)
+        """Append a job's outcome, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            The disk is full.
+        Exception
+            The value does not pickle.
+        """
+        content = pickle.dumps(outcome, protocol=5)
+        frame = memoryview(FRAME.pack(index, len(content)) + content)
+        before = self._results.tell()
+        try:
+            while frame:
+                # A raw file may take less than it is given, and says so only here.
+                frame = frame[self._results.write(frame) or 0 :]
+        except OSError:
+            # What follows half a frame could not be read.
+            self._results.truncate(before)
+            self._results.seek(before)
+            raise
 
     def close(self) -> None:
         """Close both files."""
@@ -107,12 +127,17 @@ def read_results(folder: str | Path, number: int) -> dict[int, Outcome]:
     if not os.path.exists(path):
         return found
     with open(path, "rb") as file:
-        while True:
+        while len(head := file.read(FRAME.size)) == FRAME.size:
+            index, length = FRAME.unpack(head)
+            content = file.read(length)
+            if len(content) < length:
+                break
             try:
-                index, outcome = pickle.load(file)
-            except (EOFError, pickle.UnpicklingError, ValueError, struct.error):
-                return found
-            found[index] = outcome
+                found[index] = pickle.loads(content)
+            except Exception as error:  # whatever its class raises
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                found[index] = Outcome(kind="refused", message=f"the result can't be read: {reason}")
+    return found
 
 
 def drop(folder: str | Path, number: int) -> None:

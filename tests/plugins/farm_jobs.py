@@ -58,6 +58,17 @@ def unpicklable(worker):
     return lambda: None
 
 
+class Unreadable:
+    """Pickles, and can't be unpickled."""
+
+    def __reduce__(self):
+        return raises, (None,)
+
+
+def unreadable(worker):
+    return Unreadable()
+
+
 def grow(worker, megabytes):
     globals().setdefault("_kept", []).append(np.ones(megabytes * 125_000))
     return os.getpid()

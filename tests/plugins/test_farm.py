@@ -152,6 +152,12 @@ def test_a_value_that_does_not_pickle_is_a_named_failure(farm):
     assert "can't be sent" in results[2].failure.message
 
 
+def test_a_value_that_can_not_be_read_back_is_a_named_failure(farm):
+    results = farm.run(twenty(n2=do.unreadable))
+    check_others(results, [2])
+    assert results[2].failure.message == "the result can't be read: ValueError: no such thing"
+
+
 def test_native_noise_goes_to_the_log(tmp_path, capfd):
     log = tmp_path / "native.log"
     with Farm(n_jobs=2, log=log) as farm:

@@ -1,0 +1,28 @@
+"""Children that plugins may crash: what they leave behind goes with them."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import psutil
+import pytest
+
+from blackbox_afx.plugins.throwaway import run_child
+
+LEAVES_A_HELPER = """
+import json, subprocess, sys, os
+helper = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL)
+print(json.dumps({"helper": helper.pid}), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
+def test_a_helper_that_a_plugin_leaves_behind_is_ended(tmp_path, monkeypatch):
+    (tmp_path / "leaves_a_helper.py").write_text(LEAVES_A_HELPER)
+    monkeypatch.syspath_prepend(tmp_path)
+    answers = []
+    run_child("leaves_a_helper", {}, answers.append, timeout_s=20)
+    time.sleep(0.1)
+    pid = answers[0]["helper"]
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
