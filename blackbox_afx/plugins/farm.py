@@ -218,7 +218,7 @@ class Farm:
             )
         recovers = farm_loky.recovers(backend)
         if not recovers and not any(event.kind == "backend" for event in self.events):
-            text = f"joblib backend {name}: no time-outs and no recovery from plugins that crash or hang"
+            text = f"joblib backend {name}: no time-outs, and no recovery where a worker dies"
             self._event("backend", text)
             warnings.warn(text, RuntimeWarning, stacklevel=4)
         return recovers

@@ -37,6 +37,8 @@ NOT_SOUND = re.compile(r" gave (NaN|samples of)")
 # Set once in each worker process.
 _worker: Worker | None = None
 _had_torch = False
+# Chains are not thread-safe: each thread of a process that is not ours has its own.
+_in_thread = threading.local()
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -81,9 +83,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Worker:
-    """Hold what jobs share: loaded chains and audio."""
+    """Hold what jobs share: loaded chains and audio.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    log : str, optional
+        File for notes; this process's stderr by default, which is the log in a process that a farm has prepared.
+    """
+
+    def __init__(self, log: str | None = None) -> None:
+        self._log = log
         self._chains: OrderedDict[str, Chain] = OrderedDict()
         self._audio: OrderedDict[AudioRef, np.ndarray] = OrderedDict()
         self._bytes = 0
@@ -131,7 +140,11 @@ class Worker:
     def note(self, text: str) -> None:
         """Write a line to the log of native noise."""
         with contextlib.suppress(OSError):
-            os.write(2, f"{text}\n".encode())
+            if self._log is None:
+                os.write(2, f"{text}\n".encode())
+                return
+            with open(self._log, "ab") as file:
+                file.write(f"{text}\n".encode())
 
     def close(self) -> None:
         """Unload everything."""
@@ -252,6 +265,8 @@ def run_chunk(chunk: Chunk, log: str, parent: int) -> Report:
     FarmError
         A job's module brought torch into the worker.
     """
+    if os.getpid() != parent and threading.current_thread() is not threading.main_thread():
+        return _run_in_thread(chunk, log)
     start_worker(log, parent)
     if _worker is None:
         worker = Worker()
@@ -266,3 +281,15 @@ def run_chunk(chunk: Chunk, log: str, parent: int) -> Report:
             "move the function to a module that does not import torch"
         )
     return _worker.run_chunk(chunk)
+
+
+def _run_in_thread(chunk: Chunk, log: str) -> Report:
+    """Do a chunk in a process that is not ours to prepare, such as dask's, on one of its threads."""
+    if any(job.spec is not None and not job.spec.trusted for job in chunk.jobs):
+        from blackbox_afx.plugins.farm_subprocess import run_aside
+
+        return run_aside(chunk, log)
+    worker = getattr(_in_thread, "worker", None)
+    if worker is None:
+        worker = _in_thread.worker = Worker(log)
+    return worker.run_chunk(chunk)

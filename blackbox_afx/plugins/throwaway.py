@@ -73,10 +73,12 @@ def run_child(
     Ended
         The child crashed, or ran out of time and was killed with all it had started.
     """
-    # Files, not pipes: a helper that a plugin starts and leaves behind would keep a pipe open for ever.
+    # Files, not pipes: a helper that a plugin starts and leaves behind would keep a pipe open for ever. The answer has
+    # a name of its own, as Windows opens no temporary file a second time.
     with (
+        tempfile.TemporaryDirectory(prefix="afx-child-", ignore_cleanup_errors=True) as folder,
         tempfile.TemporaryFile() as asked,
-        tempfile.NamedTemporaryFile() as answer,
+        open(os.path.join(folder, "answer"), "wb") as answer,
         tempfile.TemporaryFile() as noise,
     ):
         asked.write(json.dumps(request).encode())
@@ -109,11 +111,11 @@ def run_child(
                         raise Ended("stop", "told to stop")
                     time.sleep(POLL_S)
         finally:
-            _kill(process)
+            kill_group(process)
         if process.returncode != 0:
             noise.seek(0, os.SEEK_END)
             noise.seek(max(0, noise.tell() - 4000))
-            raise Ended("crash", _status_name(process.returncode) + _last_words(noise.read()))
+            raise Ended("crash", status_name(process.returncode) + _last_words(noise.read()))
 
 
 def child_environment() -> dict[str, str]:
@@ -169,18 +171,18 @@ def serve(work: Callable[[Parent], None]) -> None:
     parent.leave()
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        # The whole group: what the plugin started would otherwise stay.
-        if os.name == "posix":
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.wait()
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a child that was started in a session of its own, and whatever it started and left behind."""
+    if os.name == "posix":
+        # Also where the child is gone: its group lives on as long as anyone in it does. macOS refuses for zombies.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    elif process.poll() is None:
+        process.kill()
+    process.wait()
 
 
-def _status_name(status: int) -> str:
+def status_name(status: int) -> str:
     """Name a signal, or write an exit status as Windows lists them."""
     if status < 0:
         with contextlib.suppress(ValueError):

@@ -13,11 +13,9 @@ Steinberg, VST 3 Developer Portal, "Parameters and Automation".
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +27,7 @@ import msgspec
 
 from blackbox_afx.errors import PluginCrash, PluginError, PluginHang
 from blackbox_afx.plugins import vst3_com as com
+from blackbox_afx.plugins.throwaway import child_environment, kill_group, status_name
 from blackbox_afx.plugins.vst3_bundle import AUDIO_CLASS, binary_path, bundle_root
 
 # Nine points tell a straight map from a logarithmic or a square one.
@@ -36,8 +35,6 @@ PLAIN_POINTS = tuple(index / 8 for index in range(9))
 
 # A parameter with more steps than this is a number, not a list of choices, and its texts would only be long.
 MAXIMUM_TEXT_STEPS = 128
-
-_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
 class Vst3Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -156,7 +153,7 @@ def read_vst3(path: Path | str, *, timeout_s: float = 10.0) -> tuple[Vst3Class, 
             )
         if status != 0:
             raise PluginCrash(
-                f"{path}: the plugin crashed as it was loaded ({_status_name(status)}{last_words}); "
+                f"{path}: the plugin crashed as it was loaded ({status_name(status)}{last_words}); "
                 "leave it out, or update or reinstall it"
             )
         try:
@@ -173,16 +170,12 @@ def read_vst3(path: Path | str, *, timeout_s: float = 10.0) -> tuple[Vst3Class, 
 
 def _run_child(path: Path, answer: IO[bytes], noise: IO[bytes], timeout_s: float) -> int | None:
     """Run the reader on `path`; give its exit status, None where it ran out of time."""
-    environment = {name: value for name, value in os.environ.items() if name not in _SCREENS}
-    # The child finds this very package where the parent did, and nothing in the folder it starts in.
-    environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-    environment["PYTHONSAFEPATH"] = "1"
     process = subprocess.Popen(
         [sys.executable, "-m", "blackbox_afx.plugins.vst3", str(path)],
         stdin=subprocess.DEVNULL,
         stdout=answer,
         stderr=noise,
-        env=environment,
+        env=child_environment(),
         start_new_session=True,
     )
     try:
@@ -190,22 +183,7 @@ def _run_child(path: Path, answer: IO[bytes], noise: IO[bytes], timeout_s: float
     except subprocess.TimeoutExpired:
         return None
     finally:
-        if process.poll() is None:
-            # The whole group: what the plugin started would otherwise stay.
-            if os.name == "posix":
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-            process.wait()
-
-
-def _status_name(status: int) -> str:
-    """Name a signal, or write an exit status as Windows lists them."""
-    if status < 0:
-        with contextlib.suppress(ValueError):
-            return signal.Signals(-status).name
-    return f"exit status {status}" if status < 0x8000_0000 else f"exit status 0x{status:08X}"
+        kill_group(process)
 
 
 def single_class(classes: Sequence[Vst3Class], name: str | None = None) -> Vst3Class:
