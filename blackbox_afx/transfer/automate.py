@@ -92,7 +92,7 @@ def automate(
     space, card = controller.spec.space, controller.card
     course = follow(source.path, card.sample_rate, card.segment // BLOCKS, source.channel, controller.trim_db(source))
     edges = find_sections(course.shapes, course.active.astype(float), penalty=smoothing.penalty)
-    base, changes = _departures(controller, source, references, course, edges, smoothing.least_db)
+    base, changes = _departures(controller, source, references, course, edges, smoothing)
     answers = smooth(np.repeat(changes, np.diff(edges), axis=0), course.block_s, smoothing.seconds)
     positions = static + amount * (positions_of(base + answers) - positions_of(base))
     settled = settle(space, positions, static, smoothing)
@@ -118,7 +118,7 @@ def _departures(
     references: Sequence[Heard],
     course: Course,
     edges: np.ndarray,
-    least_db: float,
+    smoothing: Smoothing,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Say how the answer for each section differs from that for the whole recording, in logits.
 
@@ -141,7 +141,7 @@ def _departures(
     for k, section in enumerate(shapes):
         change = section - own.mean(axis=0)
         # Level and tone count apart: a louder passage of the same tone need not move an equaliser.
-        counts = _belief(change, least_db)
+        counts = _belief(change, smoothing.least_db)
         if not counts.any():
             continue
         moved = [reshape(clip, counts * (section - here), rate) for clip, here in zip(stretches, own, strict=True)]
@@ -157,9 +157,10 @@ def _departures(
 
 
 def _belief(change: np.ndarray, least_db: float) -> np.ndarray:
-    """Say how much of a change [SHAPES] of level and of tone to believe: none up to `least_db`, all far above."""
-    sizes = np.array([abs(change[0]), *[np.linalg.norm(change[1:])] * (SHAPES - 1)])
-    return 1.0 - np.minimum(1.0, least_db / np.maximum(sizes, 1e-9)) ** 2
+    """Say how much of a change of level and of tone [SHAPES] to believe: none up to `least_db`, all far above."""
+    level, tone = abs(change[0]), np.linalg.norm(change[1:])
+    sizes = np.maximum([level, *[tone] * (SHAPES - 1)], 1e-9)
+    return 1.0 - np.minimum(1.0, least_db / sizes) ** 2
 
 
 def _mean_shape(course: Course, start: int, end: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-PENALTY = 3.0
+PENALTY = 2.0
 """How much of the misfit that chance would leave over a cut must explain to be made; 1 is Schwarz's criterion."""
 SHORTEST = 4
 
@@ -46,8 +46,7 @@ def find_sections(
     heard = blocks[weights > 0]
     if len(heard) < 2 * shortest:
         return np.array([0, count])
-    jitter = np.median(np.abs(np.diff(heard, axis=0)), axis=0) / (0.6745 * np.sqrt(2.0))
-    scaled = blocks / np.maximum(jitter, 0.5)
+    scaled = blocks / np.maximum(jitter(heard), 0.5)
     cost = penalty * (width + 1) * np.log(len(heard))
     # Sums from the start, so that any section's misfit is a difference.
     total = np.concatenate([[0.0], np.cumsum(weights)])
@@ -69,3 +68,16 @@ def find_sections(
     while edges[-1]:
         edges.append(int(begins[edges[-1]]))
     return np.array(edges[::-1])
+
+
+def jitter(blocks: np.ndarray) -> np.ndarray:
+    """Estimate the standard deviation by chance of each measurement, from blocks [N, D].
+
+    Returns
+    -------
+    float64 [D]
+        From the median difference of neighbours, so that steps and slow changes do not count.
+    """
+    if len(blocks) < 2:
+        return np.zeros(blocks.shape[1])
+    return np.median(np.abs(np.diff(blocks, axis=0)), axis=0) / (0.6745 * np.sqrt(2.0))
