@@ -4,7 +4,7 @@ Conventions: audio is float32 [channels, samples], full scale at +-1; sample rat
 Long files go through `stream` and `AudioWriter`, in bounded memory.
 """
 
-from blackbox_afx.audio.check import check_audio, check_file, list_audio
+from blackbox_afx.audio.check import check_audio, check_file, checked_stream, list_audio
 from blackbox_afx.audio.levels import normalise_peak, peak_dbfs, rms_db
 from blackbox_afx.audio.read import AUDIO_SUFFIXES, AudioInfo, info, read_audio, stream
 from blackbox_afx.audio.resampling import StreamingResampler, resample
@@ -17,6 +17,7 @@ __all__ = [
     "StreamingResampler",
     "check_audio",
     "check_file",
+    "checked_stream",
     "info",
     "list_audio",
     "normalise_peak",

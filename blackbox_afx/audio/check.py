@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from blackbox_afx.audio.levels import peak_dbfs
 from blackbox_afx.audio.read import AUDIO_SUFFIXES, AudioInfo, info, stream
 from blackbox_afx.errors import AudioError
+from blackbox_afx.types import Audio
 
 SILENT_BELOW_DBFS = -90.0
 """Peaks under this count as silence: below the least bit of 16-bit audio."""
@@ -88,18 +90,48 @@ def check_file(path: str | Path, *, min_seconds: float = 0.0) -> AudioInfo:
         short a length.
     """
     about = info(path)
+    for _ in checked_stream(path, 1 << 18, min_seconds=min_seconds):
+        pass
+    return about
+
+
+def checked_stream(path: str | Path, block_frames: int, *, min_seconds: float = 0.0) -> Iterator[Audio]:
+    """Read a file as `stream` does, and raise after its last block unless it can be worked with.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    block_frames : int > 0
+        Samples of every block but the last.
+    min_seconds : float >= 0
+        Shorter than this is refused.
+
+    Yields
+    ------
+    np.ndarray [channels, block_frames] float32
+        Zeros stand for samples that are no numbers.
+
+    Raises
+    ------
+    AudioError
+        As `check_file`.
+    """
+    sample_rate = info(path).sample_rate
     frames, bad, peak = 0, 0, -math.inf
-    for block in stream(path, 1 << 18):
+    for block in stream(path, block_frames):
         frames += block.shape[1]
-        finite = np.isfinite(block)
-        if not finite.all():
+        level = peak_dbfs(block)
+        if not math.isfinite(level):
+            finite = np.isfinite(block)
             bad += int(np.count_nonzero(~finite))
             block = np.where(finite, block, np.float32(0))
-        peak = max(peak, peak_dbfs(block))
+            level = peak_dbfs(block)
+        peak = max(peak, level)
+        yield block
     _refuse_non_finite(bad, path)
-    _refuse_short(frames / about.sample_rate, min_seconds, path)
+    _refuse_short(frames / sample_rate, min_seconds, path)
     _refuse_level(peak, path)
-    return about
 
 
 def list_audio(folder: str | Path) -> list[Path]:

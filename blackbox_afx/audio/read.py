@@ -246,7 +246,8 @@ def stream(
                 break
             left -= len(data)
             block = data.T.mean(axis=0, keepdims=True, dtype=np.float32) if mono else data.T
-            held = np.concatenate([held, resampler.process(block)], axis=1)
+            block = resampler.process(block)
+            held = np.concatenate([held, block], axis=1) if held.shape[1] else block
             while held.shape[1] >= block_frames:
                 yield np.ascontiguousarray(held[:, :block_frames])
                 held = held[:, block_frames:]

@@ -83,9 +83,12 @@ def transfer(
     # torch takes seconds to import: what is wrong with the files should be said before.
     _look_at([source, *references])
     from blackbox_afx.transfer.style_controller import StyleController
-    from blackbox_afx.transfer.trajectories import SMOOTH_S, Smoothing
 
-    lanes = Smoothing(seconds=SMOOTH_S if smooth is None else smooth) if automate else None
+    lanes = None
+    if automate:
+        from blackbox_afx.transfer.trajectories import SMOOTH_S, Smoothing
+
+        lanes = Smoothing(seconds=SMOOTH_S if smooth is None else smooth)
     with progress("transfer", total=4 if automate else 3) as meter:
         result = StyleController.load(path).transfer(
             source,

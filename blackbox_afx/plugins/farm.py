@@ -9,9 +9,11 @@ Time-outs, recovery and recycling are promised on joblib's default backend (loky
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import shutil
+import threading
 import time
 import warnings
 import weakref
@@ -24,9 +26,10 @@ import msgspec
 
 from blackbox_afx.errors import FarmError
 from blackbox_afx.plugins import farm_loky, journal
+from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm_watch import Watch
-from blackbox_afx.plugins.farm_worker import Chunk, Report, Worker, run_chunk, start_worker
-from blackbox_afx.plugins.jobs import Failure, Job, Result
+from blackbox_afx.plugins.farm_worker import Chunk, Report, Worker, load_chain, run_chunk, start_worker
+from blackbox_afx.plugins.jobs import CallJob, Failure, Job, Result
 from blackbox_afx.plugins.journal import Outcome
 
 CHUNK_S = 0.1
@@ -129,6 +132,8 @@ class Farm:
         self._lost_at: float | None = None
         self._local: Worker | None = None
         self._started = False
+        self._closing = False
+        self._preparing: threading.Thread | None = None
 
     def __enter__(self) -> Farm:
         return self
@@ -140,6 +145,12 @@ class Farm:
 
     def close(self) -> None:
         """End the workers and delete the journals; closing twice does nothing."""
+        self._closing = True
+        if self._preparing is not None:
+            # Workers that are killed are not started again once the farm is closing.
+            farm_loky.stop_workers()
+            self._preparing.join()
+            self._preparing = None
         if self._local is not None:
             self._local.close()
             self._local = None
@@ -147,6 +158,40 @@ class Farm:
             farm_loky.stop_workers()
             self._started = False
         self._delete()
+
+    def prepare(self, spec: ChainSpec) -> None:
+        """Begin to start the workers and to load a chain in them, and return at once; the next run waits for that.
+
+        Parameters
+        ----------
+        spec : ChainSpec
+
+        Notes
+        -----
+        Saves time where this process has other work first. What goes wrong is told by the jobs that meet it again.
+        Does nothing where jobs run in this process, and on other backends than loky.
+        """
+        if (self.n_jobs == 1 and spec.trusted) or not farm_loky.recovers(farm_loky.active_backend()[0]):
+            return
+        jobs: list[Job] = [CallJob(function=load_chain, args=(spec,), spec=spec, cost=1.0)] * max(2, self.n_jobs)
+
+        def load() -> None:
+            quarantined, events = dict(self.quarantined), len(self.events)
+            # Whatever it is, workers that were ended by `close` included, the jobs that follow meet it again.
+            with contextlib.suppress(Exception):
+                for _ in self._iterate(_Run(jobs)):
+                    pass
+            self.quarantined = quarantined
+            del self.events[events:]
+
+        self._wait_for_preparing()
+        self._preparing = threading.Thread(target=load, name="farm-prepare", daemon=True)
+        self._preparing.start()
+
+    def _wait_for_preparing(self) -> None:
+        if self._preparing is not None and self._preparing is not threading.current_thread():
+            self._preparing.join()
+            self._preparing = None
 
     def run(self, jobs: Iterable[Job], progress: Progress | None = None) -> list[Result]:
         """Run jobs and give their results in order.
@@ -179,7 +224,10 @@ class Farm:
         """Run jobs and yield their results as they come; see `run`."""
         if not self._delete.alive:
             raise FarmError("this farm is closed; make another")
-        run = _Run(list(jobs))
+        self._wait_for_preparing()
+        yield from self._iterate(_Run(list(jobs)))
+
+    def _iterate(self, run: _Run) -> Iterator[Result]:
         yield from self._turn_away(run)
         external = any(job.spec is not None and not job.spec.trusted for job in run.jobs)
         if self.n_jobs == 1 and not external:
@@ -261,6 +309,8 @@ class Farm:
 
     def _round(self, run: _Run, shares: list[tuple[int, ...]], workers: int, recovers: bool) -> Iterator[Result]:
         """Hand chunks to joblib once; what a dying worker leaves undone stays in `run.left` or `run.suspects`."""
+        if self._closing:
+            raise FarmError("this farm is closed; make another")
         watch = Watch(self._folder, lambda index: self._limit(run, index))
         folder = self._folder if recovers else ""
         chunks = []

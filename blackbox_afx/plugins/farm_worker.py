@@ -283,6 +283,11 @@ def run_chunk(chunk: Chunk, log: str, parent: int) -> Report:
     return _worker.run_chunk(chunk)
 
 
+def load_chain(worker: Worker, spec: ChainSpec) -> None:
+    """Load a chain, which stays loaded for the jobs that follow."""
+    worker.chain(spec)
+
+
 def _run_in_thread(chunk: Chunk, log: str) -> Report:
     """Do a chunk in a process that is not ours to prepare, such as dask's, on one of its threads."""
     if any(job.spec is not None and not job.spec.trusted for job in chunk.jobs):

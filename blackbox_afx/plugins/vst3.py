@@ -137,9 +137,20 @@ def read_vst3(path: Path | str, *, timeout_s: float = 10.0) -> tuple[Vst3Class, 
     Notes
     -----
     Current values are not read, only defaults: what a plugin holds after loading may differ from both.
+    What was read of a binary is kept while this process lives and the file does not change.
     """
     path = Path(path)
-    binary_path(path)  # a wrong path is said at once, without a process
+    about = binary_path(path).stat()  # a wrong path is said at once, without a process
+    key = (str(path.absolute()), about.st_mtime_ns, about.st_size)
+    if key not in _known:
+        _known[key] = _read_in_child(path, timeout_s)
+    return _known[key]
+
+
+_known: dict[tuple[str, int, int], tuple[Vst3Class, ...]] = {}
+
+
+def _read_in_child(path: Path, timeout_s: float) -> tuple[Vst3Class, ...]:
     # Files, not pipes: a helper that a plugin starts and leaves behind would keep a pipe open for ever.
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as noise:
         status = _run_child(path, answer, noise, timeout_s)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from blackbox_afx.audio import check_file, peak_dbfs, read_audio, stream
+from blackbox_afx.audio import checked_stream, info, peak_dbfs, read_audio
 from blackbox_afx.errors import AudioError
 
 MINIMUM_S = 1.0
@@ -73,7 +73,7 @@ def listen(path: str | Path, sample_rate: int, segment: int, stretches: int = ST
     AudioError
         No such file, not audio, empty, silent, NaN, or shorter than a second.
     """
-    about = check_file(path, min_seconds=MINIMUM_S)
+    about = info(path)
     frames = round(segment * about.sample_rate / sample_rate)
     power, channel, total = _levels(path, frames)
     audible = power[power > SILENT_POWER]
@@ -102,7 +102,7 @@ def listen(path: str | Path, sample_rate: int, segment: int, stretches: int = ST
 
 
 def _levels(path: str | Path, frames: int) -> tuple[np.ndarray, int | None, int]:
-    """Measure each stretch's mean square, once through the file.
+    """Measure each stretch's mean square and check the whole file, once through it.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def _levels(path: str | Path, frames: int) -> tuple[np.ndarray, int | None, int]
         Samples in the file; not every header tells the truth.
     """
     mixed, apart, total = [], [], 0
-    for block in stream(path, frames):
+    for block in checked_stream(path, frames, min_seconds=MINIMUM_S):
         mixed.append(np.mean(np.square(block.mean(axis=0, dtype=np.float32)), dtype=np.float64))
         apart.append(np.mean(np.square(block), axis=1, dtype=np.float64))
         total += block.shape[1]

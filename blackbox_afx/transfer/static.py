@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from blackbox_afx.audio import info
 from blackbox_afx.errors import AudioError, OutputError, PluginCrash, PluginError, PluginHang, UsageError
-from blackbox_afx.export.build import ChainFacts
+from blackbox_afx.export.build import ChainFacts, parameter_table
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob, Result
 from blackbox_afx.plugins.trajectory import Trajectory
-from blackbox_afx.transfer.automate import Automation, automate
 from blackbox_afx.transfer.controls_file import controls_text, describe_controls, json_bytes
 from blackbox_afx.transfer.listen import Heard
 from blackbox_afx.transfer.render_file import render_file
 from blackbox_afx.transfer.session_file import COMPARED_S, ask_chain, session_bytes
 from blackbox_afx.transfer.staging import check_container, publish, refuse_existing, staging
 from blackbox_afx.transfer.style_controller import StyleController
-from blackbox_afx.transfer.trajectories import Smoothing
+
+if TYPE_CHECKING:
+    from blackbox_afx.transfer.automate import Automation
+    from blackbox_afx.transfer.trajectories import Smoothing
 
 Progress = Callable[[str], None]
 
@@ -191,9 +194,10 @@ def transfer(
         if place.resolve() in heard_files:
             raise OutputError(f"{place} is one of the inputs; give another name")
     refuse_existing(places, force)
-    with staging(out) as stage:
+    with staging(out) as stage, Farm(1 if spec.trusted else 2) as farm:
         check_container(stage, out, about)
         warnings = controller.check_installed(allow_version=allow_version)
+        farm.prepare(spec)
         progress("listening")
         heard = controller.hear(source)
         styles = [controller.hear(path) for path in references]
@@ -201,6 +205,9 @@ def transfer(
         made_lanes = None
         raw: np.ndarray | Trajectory = spec.space.to_raw(positions)
         if automation is not None:
+            # scipy.signal takes a second to import, which one setting for the whole recording does not need.
+            from blackbox_afx.transfer.automate import automate
+
             progress("following")
             made_lanes = automate(controller, heard, styles, positions, amount=amount, smoothing=automation)
             raw = made_lanes.lanes.trajectory
@@ -213,7 +220,7 @@ def transfer(
             )
         tail_s = sum(profile.tail_s for profile in spec.profiles) if tail else 0.0
         progress("rendering")
-        made, facts, error_db = _render(spec, heard, raw, made_lanes, stage / out.name, trim_db, tail_s)
+        made, facts, error_db = _render(farm, spec, heard, raw, made_lanes, stage / out.name, trim_db, tail_s)
         if made["clipped"]:
             warnings.append(_clipping(made))
         moves = {stage / out.name: out}
@@ -324,6 +331,7 @@ def _staged(stage: Path, place: Path, content: bytes) -> Path:
 
 
 def _render(
+    farm: Farm,
     spec: ChainSpec,
     heard: Heard,
     raw: np.ndarray | Trajectory,
@@ -350,8 +358,11 @@ def _render(
         spec=spec,
         cost=3 * spec.cost_s(2 * COMPARED_S, heard.sample_rate, heard.channels) + 1.0,
     )
-    with Farm(1 if spec.trusted else 2) as farm:
-        made, (facts, error_db) = (_value(result) for result in farm.run([render, ask]))
+    # The session needs the plugins' tables, each read by a process of its own, for which there is time meanwhile.
+    tables = threading.Thread(target=lambda: [parameter_table(profile) for profile in spec.profiles], daemon=True)
+    tables.start()
+    made, (facts, error_db) = (_value(result) for result in farm.run([render, ask]))
+    tables.join()
     return made, facts, error_db
 
 

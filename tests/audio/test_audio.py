@@ -15,6 +15,7 @@ from blackbox_afx.audio import (
     StreamingResampler,
     check_audio,
     check_file,
+    checked_stream,
     info,
     list_audio,
     normalise_peak,
@@ -369,3 +370,20 @@ def test_unreadable_and_unwritable(tmp_path, noise):
             write_audio(tmp_path / "y.wav", noise, RATE)
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_a_checked_stream_gives_what_a_plain_one_does_and_raises_in_the_end(tmp_path):
+    rng = np.random.default_rng(0)
+    sound = (0.1 * rng.standard_normal((2, 5000))).astype(np.float32)
+    good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
+    write_audio(good, sound, 8000, subtype="FLOAT")
+    blocks = list(checked_stream(good, 1024))
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), sound)
+    with pytest.raises(AudioError, match="too short"):
+        list(checked_stream(good, 1024, min_seconds=1.0))
+    sound[1, 2000] = np.nan
+    soundfile.write(bad, sound.T, 8000, subtype="FLOAT")
+    read = checked_stream(bad, 1024)
+    assert all(np.isfinite(next(read)).all() for _ in range(5))
+    with pytest.raises(AudioError, match="holds 1 samples"):
+        next(read)

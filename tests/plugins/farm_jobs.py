@@ -58,6 +58,14 @@ def unpicklable(worker):
     return lambda: None
 
 
+def load(worker, spec):
+    worker.chain(spec)
+
+
+def loaded(worker, spec):
+    return spec.fingerprint() in worker._chains
+
+
 class Unreadable:
     """Pickles, and can't be unpickled."""
 

@@ -205,8 +205,7 @@ def test_other_backends_run_without_recovery_and_say_so(backend):
 
 def test_plugins_from_outside_are_not_run_on_threads():
     # Refused before anything is loaded, so that the plugin need not be there.
-    identity = Identity(format="vst3", file="None.vst3", plugin_name="None")
-    spec = ChainSpec(profiles=(msgspec.structs.replace(builtin_profile("Gain"), identity=identity),))
+    spec = missing_plugin()
     job = CallJob(function=do.work, args=(0,), spec=spec)
     with (
         joblib.parallel_config(backend="threading"),
@@ -214,6 +213,40 @@ def test_plugins_from_outside_are_not_run_on_threads():
         pytest.raises(FarmError, match="in this process"),
     ):
         farm.run([job])
+
+
+def missing_plugin() -> ChainSpec:
+    """A chain whose plugin can't be loaded."""
+    identity = Identity(format="vst3", file="None.vst3", plugin_name="None")
+    return ChainSpec(profiles=(msgspec.structs.replace(builtin_profile("Gain"), identity=identity),))
+
+
+def test_a_prepared_chain_is_loaded_when_the_jobs_come():
+    spec = ChainSpec(profiles=(builtin_profile("Gain"),))
+    with Farm(n_jobs=2) as farm:
+        began = time.perf_counter()
+        farm.prepare(spec)
+        assert time.perf_counter() - began < 0.1
+        assert farm.run([CallJob(function=do.loaded, args=(spec,))])[0].value is True
+
+
+def test_what_can_not_be_prepared_is_told_by_the_job_that_needs_it():
+    spec = missing_plugin()
+    with Farm(n_jobs=2) as farm:
+        farm.prepare(spec)
+        (result,) = farm.run([CallJob(function=do.load, args=(spec,), spec=spec)])
+        assert result.failure.kind == "exception"
+        assert "not installed" in result.failure.message
+
+
+def test_a_farm_that_is_closed_while_it_prepares_leaves_no_worker(tmp_path):
+    for pause in (0.0, 0.05, 0.3):
+        farm = Farm(n_jobs=2)
+        farm.prepare(ChainSpec(profiles=(builtin_profile("Gain"),)))
+        time.sleep(pause)
+        farm.close()
+        _, alive = psutil.wait_procs(workers(), timeout=3)
+        assert not alive
 
 
 PROGRAM = """
