@@ -182,7 +182,7 @@ def controls_of_host(identity: Identity) -> tuple[tuple[Control, ...], tuple[Met
     if identity.format == "vst3":
         from blackbox_afx.plugins.pedalboard import describe
     else:
-        from blackbox_afx.plugins.dawdreamer import describe
+        from blackbox_afx.plugins.dawdreamer_parameters import describe
     parameters = describe(identity)
     table = table_hash([(p.index, None, p.name, p.steps) for p in parameters])
     return tuple(control_of_host(parameter) for parameter in parameters), (), table

@@ -32,11 +32,11 @@ from blackbox_afx.plugins.blocks import (
     check_values,
 )
 from blackbox_afx.plugins.control import Control
-from blackbox_afx.plugins.faust import read_source, slider_metadata
+from blackbox_afx.plugins.faust import read_source
 from blackbox_afx.plugins.floats import standard_floats
 from blackbox_afx.plugins.locate import locate
 from blackbox_afx.plugins.lv2_manifest import choose_uri
-from blackbox_afx.plugins.parameters import HostParameter, check_table
+from blackbox_afx.plugins.parameters import check_table
 from blackbox_afx.plugins.profile import Identity, Profile
 
 engines: Any = _dawdreamer  # its classes are in a compiled module that has no types
@@ -49,8 +49,6 @@ SEGMENT = 2**20
 
 PREROLL = 2**18
 """Samples before each further segment that are rendered and thrown away (11 s at 24 kHz)."""
-
-_CONTINUOUS = 2**31 - 1
 
 
 def source_of(identity: Identity, folder: str = "") -> str:
@@ -70,7 +68,7 @@ def source_of(identity: Identity, folder: str = "") -> str:
     return str(locate(identity.file, identity.format, folder))
 
 
-def _make(engine: Any, identity: Identity, source: str, code: str) -> Any:
+def make_processor(engine: Any, identity: Identity, source: str, code: str) -> Any:
     """Create a processor named ``effect``."""
     what = identity.plugin_name or source
     try:
@@ -122,7 +120,7 @@ class DawDreamerInstance:
         if not self._faust:
             check_main_thread(self.profile, "rendered with, in DawDreamer,")
         engine = engines.RenderEngine(sample_rate, block_size)
-        processor = _make(engine, self.profile.identity, self._source, self._code)
+        processor = make_processor(engine, self.profile.identity, self._source, self._code)
         silence = np.zeros((int(processor.get_num_output_channels()), block_size), np.float32)
         player = engine.make_playback_processor("input", silence)
         # The graph comes first: it prepares the plugin, and what was set before that is lost on LV2 though it reads
@@ -365,68 +363,3 @@ class DawDreamerHost:
                 "use host_for(profile)"
             )
         return DawDreamerInstance(profile)
-
-
-def describe(identity: Identity, folder: str = "") -> list[HostParameter]:
-    """Tell what DawDreamer knows of a plugin's parameters, in order.
-
-    Parameters
-    ----------
-    identity : Identity
-    folder : str
-        Looked in first for a relative file name.
-    """
-    source = source_of(identity, folder)
-    code = read_source(Path(source)) if identity.format == "faust" else ""
-    if identity.format != "faust":
-        check_main_thread(Profile(name=identity.plugin_name or source, identity=identity), "loaded")
-    engine = engines.RenderEngine(24000, 512)
-    processor = _make(engine, identity, source, code)
-    rows = processor.get_parameters_description()
-    if identity.format == "faust":
-        metadata = slider_metadata(code)
-        return [_describe_faust(k, row, metadata.get(str(row["label"]), {})) for k, row in enumerate(rows)]
-    return [_describe_plugin(row, float(processor.get_parameter(int(row["index"])))) for row in rows]
-
-
-def _describe_faust(index: int, row: dict[str, Any], metadata: dict[str, str]) -> HostParameter:
-    low, high, value = float(row["min"]), float(row["max"]), float(row["value"])
-    log = metadata.get("scale") == "log" and low > 0
-    raw = np.log(value / low) / np.log(high / low) if log else (value - low) / ((high - low) or 1.0)
-    count = int(row["numSteps"])
-    return HostParameter(
-        index=index,
-        name=str(row["label"]),
-        default_raw=float(np.clip(raw, 0.0, 1.0)),
-        steps=count - 1 if 1 < count <= 33 and (high - low) == (count - 1) * float(row["step"]) else 0,
-        plain_minimum=low,
-        plain_maximum=high,
-        scale="log" if log else "linear",
-        unit=metadata.get("unit", ""),
-        symbol=str(row["name"]),
-    )
-
-
-def _describe_plugin(row: dict[str, Any], raw: float) -> HostParameter:
-    count = int(row["numSteps"])
-    low, high = _number(row["min"]), _number(row["max"])
-    if low is None or high is None or low == high:
-        low, high = 0.0, 1.0
-    return HostParameter(
-        index=int(row["index"]),
-        name=str(row["name"]),
-        default_raw=min(max(raw, 0.0), 1.0),
-        steps=count - 1 if 2 <= count <= 1024 and count < _CONTINUOUS else 0,
-        plain_minimum=low,
-        plain_maximum=high,
-        unit=str(row["label"]).strip(),
-        texts=tuple(str(text) for text in row["valueStrings"]) if 2 <= count <= 64 else (),
-        automatable=bool(row["isAutomatable"]),
-    )
-
-
-def _number(text: object) -> float | None:
-    try:
-        return float(str(text).split()[0])
-    except (ValueError, IndexError):
-        return None

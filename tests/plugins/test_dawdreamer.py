@@ -15,7 +15,8 @@ import pytest
 from blackbox_afx.errors import PluginError
 from blackbox_afx.plugins import dawdreamer
 from blackbox_afx.plugins.control import Control
-from blackbox_afx.plugins.dawdreamer import DawDreamerHost, describe
+from blackbox_afx.plugins.dawdreamer import DawDreamerHost
+from blackbox_afx.plugins.dawdreamer_parameters import describe
 from blackbox_afx.plugins.faust import slider_metadata
 from blackbox_afx.plugins.lv2_manifest import choose_uri, plugin_uris
 from blackbox_afx.plugins.profile import Identity, Profile, load_profile
@@ -239,7 +240,8 @@ def test_loading_a_plugin_leaves_floats_as_they_were(guarded: bool) -> None:
 import sys
 import numpy as np
 from pedalboard_native import VST3Plugin
-from blackbox_afx.plugins.dawdreamer import DawDreamerHost, describe
+from blackbox_afx.plugins.dawdreamer import DawDreamerHost
+from blackbox_afx.plugins.dawdreamer_parameters import describe
 from blackbox_afx.plugins.pedalboard import open_vst3
 from blackbox_afx.plugins.profile import Identity, load_profile
 if sys.argv[2] == "True":
