@@ -53,6 +53,8 @@ def read_manifest(folder: Path) -> list[dict[str, str]] | None:
             reader = csv.DictReader(file)
             columns = list(reader.fieldnames or [])
             rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
+    except OSError as error:
+        raise AudioError(f"{path} can't be read ({error.strerror}); check its permissions") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise AudioError(f"{path} can't be read ({error}); expected CSV in UTF-8; save it again as such") from None
     if "path" not in columns:

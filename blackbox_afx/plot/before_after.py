@@ -75,17 +75,14 @@ def plot_transfer(
         The file exists, or can't be written.
     """
     path = check_plot(path, force=force)
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    # Not pyplot: choosing a backend would change the one of the notebook that this may run in.
+    from matplotlib.figure import Figure
 
     sounds = {"input": source, "reference": reference, "output": output}
     rows = [(plugin["name"], control) for plugin in plugins for control in plugin["controls"]]
     height = max(5.6, 1.2 + 0.24 * len(rows))
-    figure, axes = pyplot.subplot_mosaic(
-        [["spectrum", "controls"], ["level", "controls"]], figsize=(12, height), width_ratios=(1.35, 1)
-    )
+    figure = Figure(figsize=(12, height))
+    axes = figure.subplot_mosaic([["spectrum", "controls"], ["level", "controls"]], width_ratios=(1.35, 1))
     for name, file in sounds.items():
         audio, rate = read_audio(file, sample_rate=RATE, mono=True, frames=_frames(file))
         frequencies, spectrum = long_term_spectrum(audio[0], rate)
@@ -109,8 +106,6 @@ def plot_transfer(
         beside.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: can't be written ({error.strerror}); choose another folder") from None
-    finally:
-        pyplot.close(figure)
     return path
 
 

@@ -207,6 +207,19 @@ def check_control(control: Control) -> None:
             )
     if control.steps < 0:
         raise ProfileError(f"{name}: steps = {control.steps}, expected 0 (continuous), 1 (toggle) or more")
+    if control.raw_table:
+        raw, plain = np.asarray(control.raw_table, np.float64).T
+        rises = np.diff(plain)
+        if len(raw) < 2 or raw[0] != 0 or raw[-1] != 1 or (np.diff(raw) <= 0).any() or not (
+            (rises >= 0).all() or (rises <= 0).all()
+        ):
+            raise ProfileError(
+                f"{name}: raw_table must rise from raw 0 to 1 and its plain values rise or fall throughout; probe again"
+            )
+    if control.use and control.steps and not len(control._grid()):
+        raise ProfileError(
+            f"{name}: no step lies between minimum {control.minimum:g} and maximum {control.maximum:g}; widen the range"
+        )
 
 
 def _bend(unit: np.ndarray, low: float, high: float, scale: Scale) -> np.ndarray:

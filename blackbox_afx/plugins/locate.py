@@ -66,8 +66,12 @@ def installed(format: str) -> Iterator[Path]:
                 yield path
 
 
-def _within(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+def _within(folder: Path, suffixes: tuple[str, ...], above: tuple[str, ...] = ()) -> Iterator[Path]:
     """Walk a folder for files or bundles with these endings, without going into bundles."""
+    real = os.path.realpath(folder)
+    if real in above:  # a link to where we come from
+        return
+    above = (*above, real)
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
@@ -76,7 +80,7 @@ def _within(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
         if entry.name.lower().endswith(suffixes):
             yield Path(entry.path)
         elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=True) and entry.name.count(".") == 0:
-            yield from _within(Path(entry.path), suffixes)
+            yield from _within(Path(entry.path), suffixes, above)
 
 
 def locate(file: str, format: str, folder: str = "") -> Path:

@@ -8,6 +8,7 @@ kept by the hash of the binary.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -169,14 +170,21 @@ def find_candidates(paths: Sequence[str | Path] | None = None) -> list[Candidate
     return [candidate for path, format in files for candidate in _candidates(path, format)]
 
 
-def _inside(path: Path) -> list[tuple[Path, Format]]:
+def _inside(path: Path, above: tuple[str, ...] = ()) -> list[tuple[Path, Format]]:
     """List plugin files in a folder and its sub-folders, without going into bundles."""
     format = format_of(str(path))
     if format in FORMATS:
         return [(path, format)]
-    if not path.is_dir():
+    real = os.path.realpath(path)
+    if not path.is_dir() or real in above:  # a link to where we come from
         return []
-    return [entry for child in sorted(path.iterdir()) for entry in _inside(child)]
+    try:
+        children = sorted(path.iterdir())
+    except OSError as error:
+        if above:
+            return []
+        raise UsageError(f"{path}: can't be read ({error.strerror}); give a folder you may read") from None
+    return [entry for child in children for entry in _inside(child, (*above, real))]
 
 
 def _candidates(path: Path, format: Format) -> list[Candidate]:

@@ -72,3 +72,13 @@ def test_where_no_picture_can_be_drawn(tmp_path):
         check_plot(tmp_path / "p.jpg")
     with pytest.raises(OutputError, match="does not exist"):
         check_plot(tmp_path / "no" / "p.png")
+
+
+def test_the_backend_of_the_program_that_draws_stays(tmp_path):
+    import matplotlib
+
+    matplotlib.use("svg")
+    path = tmp_path / "in.wav"
+    soundfile.write(path, sine(300, 0.3, 0.7), RATE)
+    plot_transfer(path, path, path, [{"name": "A", "controls": [control("c", 0.5)]}], tmp_path / "p.png")
+    assert matplotlib.get_backend().lower() == "svg"

@@ -137,3 +137,20 @@ def test_space_maps_batches_and_names() -> None:
         space.index("drve")
     with pytest.raises(ValueError, match="2 controls"):
         space.to_raw(np.zeros(3))
+
+
+def test_a_range_that_holds_no_step_is_refused() -> None:
+    choices = {"steps": 4, "plugin_minimum": 0, "plugin_maximum": 4, "default": 0}
+    with pytest.raises(ProfileError, match=r"no step lies between minimum 1\.4 and maximum 1\.6"):
+        Control(name="x", index=0, minimum=1.4, maximum=1.6, **choices)
+    one = Control(name="x", index=0, minimum=1.2, maximum=2.2, **choices)
+    assert one.plain_from_position(np.array([0.0, 0.4, 1.0])).tolist() == [1.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "table", [((0.0, 1.0),), ((1.0, 0.0), (0.0, 5.0)), ((0.0, 0.0), (0.5, 3.0), (1.0, 2.0)), ((0.1, 0.0), (1.0, 2.0))]
+)
+def test_a_table_that_is_no_map_is_refused(table: tuple) -> None:
+    ends = {"minimum": 0, "maximum": 2, "default": 0, "plugin_minimum": 0, "plugin_maximum": 2}
+    with pytest.raises(ProfileError, match="raw_table must rise"):
+        Control(name="x", index=0, raw_table=table, **ends)

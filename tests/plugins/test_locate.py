@@ -8,6 +8,7 @@ import pytest
 
 from blackbox_afx.errors import PluginError
 from blackbox_afx.plugins.locate import installed, locate, plugin_folders
+from blackbox_afx.plugins.scan import find_candidates
 
 
 @pytest.fixture
@@ -55,3 +56,19 @@ def test_missing_says_where_and_what_to_do(shelf: Path) -> None:
 )
 def test_system_folders(platform: str, format: str, part: str) -> None:
     assert any(part in str(folder) for folder in plugin_folders(format, platform))
+
+
+@pytest.mark.parametrize("walk", ["installed", "scan"])
+def test_links_that_lead_back_are_not_followed_for_ever(tmp_path, monkeypatch, walk):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "X.vst3").mkdir()
+    for name in ("one", "two"):
+        try:
+            (tmp_path / "a" / name).symlink_to(tmp_path, target_is_directory=True)
+        except OSError:
+            pytest.skip("this system makes no links")
+    monkeypatch.setenv("AFX_PLUGIN_PATH", str(tmp_path))
+    if walk == "scan":
+        assert [Path(entry.path).name for entry in find_candidates([tmp_path])] == ["X.vst3"]
+    else:
+        assert "X.vst3" in [path.name for path in installed("vst3")]
