@@ -95,8 +95,8 @@ def make_pairs(
         clean = sampler.draw()
         # Both halves get the same treatment at one go, so that levels between them stay true.
         whole, half = np.concatenate(clean), len(clean[0])
-        source_whole = corrupt_input(rng, whole, rate) if rng.random() < corrupted else whole
-        styled = corrupt_target(rng, whole, rate)
+        source_whole = corrupt_input(rng, whole, rate, quick=True) if rng.random() < corrupted else whole
+        styled = corrupt_target(rng, whole, rate, quick=True)
         keep("other", c, (styled[:half], styled[half:]))
         dry = source_whole[:half], source_whole[half:]
         keep("dry", c, dry)
