@@ -160,7 +160,7 @@ class Farm:
         self._delete()
 
     def prepare(self, spec: ChainSpec) -> None:
-        """Begin to start the workers and to load a chain in them, and return at once; the next run waits for that.
+        """Begin to start the workers and to load a chain in one, and return at once; the next run waits for that.
 
         Parameters
         ----------
@@ -173,7 +173,7 @@ class Farm:
         """
         if (self.n_jobs == 1 and spec.trusted) or not farm_loky.recovers(farm_loky.active_backend()[0]):
             return
-        jobs: list[Job] = [CallJob(function=load_chain, args=(spec,), spec=spec, cost=1.0)] * max(2, self.n_jobs)
+        jobs: list[Job] = [CallJob(function=load_chain, args=(spec,), spec=spec, cost=1.0)]
 
         def load() -> None:
             quarantined, events = dict(self.quarantined), len(self.events)

@@ -15,6 +15,7 @@ from blackbox_afx.export.thin import ThinLanes, thinning_error_db
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.trajectory import Trajectory
 from blackbox_afx.session import encode_session, move_session
+from blackbox_afx.transfer.render_file import render_file
 
 COMPARED_S = 30.0
 """How much of a recording tells what thinning does to the sound."""
@@ -55,6 +56,13 @@ def ask_chain(
         gain = np.float32(10 ** (trim_db / 20))
         error = float(np.clip(thinning_error_db(chain, audio * gain, before, after, sample_rate), -300.0, 300.0))
     return chain_facts(chain, raw, sample_rate, channels), error
+
+
+def render_and_ask(
+    worker: Any, render: tuple[Any, ...], ask: tuple[Any, ...]
+) -> tuple[dict[str, Any], tuple[ChainFacts, float | None]]:
+    """Do both in one worker, so that no other has to load the plugins; arguments as of `render_file`, `ask_chain`."""
+    return render_file(worker, *render), ask_chain(worker, *ask)
 
 
 def session_bytes(

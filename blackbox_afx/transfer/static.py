@@ -22,7 +22,7 @@ from blackbox_afx.plugins.trajectory import Trajectory
 from blackbox_afx.transfer.controls_file import controls_text, describe_controls, json_bytes
 from blackbox_afx.transfer.listen import Heard
 from blackbox_afx.transfer.render_file import render_file
-from blackbox_afx.transfer.session_file import COMPARED_S, ask_chain, session_bytes
+from blackbox_afx.transfer.session_file import COMPARED_S, ask_chain, render_and_ask, session_bytes
 from blackbox_afx.transfer.staging import check_container, publish, refuse_existing, staging
 from blackbox_afx.transfer.style_controller import StyleController
 
@@ -346,23 +346,24 @@ def _render(
     thinned = None
     if automation is not None and automation.moved:
         thinned = (heard.path, trim_db, automation.trajectory, automation.lanes.trajectory)
-    render = CallJob(
-        function=render_file,
-        args=(spec, raw, heard.path, str(out), trim_db, tail_s),
-        spec=spec,
-        cost=spec.cost_s(seconds, heard.sample_rate, heard.channels) + 0.02 * seconds,
-    )
-    ask = CallJob(
-        function=ask_chain,
-        args=(spec, start, heard.sample_rate, heard.channels, thinned),
-        spec=spec,
-        cost=3 * spec.cost_s(2 * COMPARED_S, heard.sample_rate, heard.channels) + 1.0,
-    )
+    to_render = (spec, raw, heard.path, str(out), trim_db, tail_s)
+    to_ask = (spec, start, heard.sample_rate, heard.channels, thinned)
+    cost = spec.cost_s(seconds, heard.sample_rate, heard.channels) + 0.02 * seconds
+    if thinned is None:
+        jobs = [CallJob(function=render_and_ask, args=(to_render, to_ask), spec=spec, cost=cost + 1.0)]
+    else:
+        # Thinning is judged by two more renders, for which a second worker is worth its start.
+        more = 3 * spec.cost_s(2 * COMPARED_S, heard.sample_rate, heard.channels) + 1.0
+        jobs = [
+            CallJob(function=render_file, args=to_render, spec=spec, cost=cost),
+            CallJob(function=ask_chain, args=to_ask, spec=spec, cost=more),
+        ]
     # The session needs the plugins' tables, each read by a process of its own, for which there is time meanwhile.
     tables = threading.Thread(target=lambda: [parameter_table(profile) for profile in spec.profiles], daemon=True)
     tables.start()
-    made, (facts, error_db) = (_value(result) for result in farm.run([render, ask]))
+    values = [_value(result) for result in farm.run(jobs)]
     tables.join()
+    made, (facts, error_db) = values[0] if thinned is None else values
     return made, facts, error_db
 
 
