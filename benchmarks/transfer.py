@@ -9,7 +9,8 @@ not grow with the length.
 The network's size decides its speed, not what it learned: without ``--controller`` the weights are random.
 ``listening`` reads input and reference and measures their stretches, ``network`` encodes them and predicts, ``rest`` is
 the check of the plugins, a worker's start, the render and writing the files. ``factor`` is all of it over the
-recording's length; a worker's start takes the same half second or so of a short recording as of a long one.
+recording's length; a worker starts meanwhile, which takes
+as long for a short recording as for a long one.
 """
 
 from __future__ import annotations

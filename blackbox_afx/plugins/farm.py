@@ -72,6 +72,7 @@ class _Run:
         # Jobs under suspicion: which way they failed, and with what message and point.
         self.suspects: dict[int, Outcome] = {}
         self.barren = 0
+        self.once = False
 
 
 class Farm:
@@ -173,13 +174,15 @@ class Farm:
         """
         if (self.n_jobs == 1 and spec.trusted) or not farm_loky.recovers(farm_loky.active_backend()[0]):
             return
-        jobs: list[Job] = [CallJob(function=load_chain, args=(spec,), spec=spec, cost=1.0)]
+        jobs: list[Job] = [CallJob(function=load_chain, args=(spec,), spec=spec, cost=0.1)]
 
         def load() -> None:
             quarantined, events = dict(self.quarantined), len(self.events)
             # Whatever it is, workers that were ended by `close` included, the jobs that follow meet it again.
             with contextlib.suppress(Exception):
-                for _ in self._iterate(_Run(jobs)):
+                run = _Run(jobs)
+                run.once = True
+                for _ in self._iterate(run):
                     pass
             self.quarantined = quarantined
             del self.events[events:]
@@ -275,6 +278,8 @@ class Farm:
         while todo := sorted(run.left - run.suspects.keys()):
             yield from self._round(run, self._share(run, todo, workers), workers, recovers)
             self._recycle_grown()
+        if run.once:
+            return
         # The rest is safe by now; each suspect gets the workers to itself, so that nothing else can be to blame.
         for index in sorted(run.suspects):
             first = run.suspects.pop(index)
