@@ -72,9 +72,11 @@ def main() -> None:
             resume=False,
             force=True,
             report=lambda stage, share, words: None,
+            warn=print,
+            spent_s=0.0,
         )
         with run.farm:
-            book, _, _ = run.books()
+            book, _, _ = run.material.books(options.audio, options.where)
             loss = run.audio_loss(book)
             for step in range(options.steps + 2):
                 at_work = run.farm.busy_s
@@ -92,10 +94,9 @@ def main() -> None:
     median = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
     ratio = statistics.median(row["step_s"] / (row["renders_s"] + row["network_s"]) for row in rows)
     result = {"method": options.method, "batch": recipe.audio_batch, **median, "ratio": ratio}
-    print(
-        f"{options.method}, batch {recipe.audio_batch}: step {median['step_s']:.3f} s, "
-        f"renders {median['renders_s']:.3f} s, network and loss {median['network_s']:.3f} s, ratio {ratio:.2f} (median of {len(rows)} steps)"
-    )
+    step_s, renders_s, network_s = (median[name] for name in ("step_s", "renders_s", "network_s"))
+    print(f"{options.method}, batch {recipe.audio_batch}, median of {len(rows)} steps:")
+    print(f"step {step_s:.3f} s, renders {renders_s:.3f} s, network and loss {network_s:.3f} s, ratio {ratio:.2f}")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
 

@@ -1,7 +1,8 @@
 """Make `demo/audio/reference/radio.flac`: a shipped voice with the sound of a radio presenter.
 
 The style is made with effects that no chain of the demo holds: scipy's biquads and this project's own compressor, so
-that the demo has to find its own way there. The voice is of the test split: the demo never learns from it, nor transfers it.
+that the demo has to find its own way there. The voice is of the test split: the demo never learns from it, nor
+transfers it.
 
     python scripts/make_demo_reference.py
 """

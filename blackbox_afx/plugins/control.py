@@ -142,9 +142,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def _grid(self) -> np.ndarray:
         """Raw values of the steps that lie in the profile's range."""
         grid = np.arange(self.steps + 1) / self.steps
-        low, high = sorted(
-            (float(self.raw_from_plain(self.minimum)), float(self.raw_from_plain(self.maximum)))
-        )
+        low, high = sorted((float(self.raw_from_plain(self.minimum)), float(self.raw_from_plain(self.maximum))))
         margin = 0.25 / self.steps
         return grid[(grid >= low - margin) & (grid <= high + margin)]
 
@@ -202,16 +200,18 @@ def check_control(control: Control) -> None:
         ("raw_scale", control.raw_scale, (control.plugin_minimum, control.plugin_maximum)),
     ):
         if scale == "log" and min(ends) <= 0:
-            raise ProfileError(
-                f"{name}: {field} = 'log' needs a range above 0, got {ends[0]:g} to {ends[1]:g}"
-            )
+            raise ProfileError(f"{name}: {field} = 'log' needs a range above 0, got {ends[0]:g} to {ends[1]:g}")
     if control.steps < 0:
         raise ProfileError(f"{name}: steps = {control.steps}, expected 0 (continuous), 1 (toggle) or more")
     if control.raw_table:
         raw, plain = np.asarray(control.raw_table, np.float64).T
         rises = np.diff(plain)
-        if len(raw) < 2 or raw[0] != 0 or raw[-1] != 1 or (np.diff(raw) <= 0).any() or not (
-            (rises >= 0).all() or (rises <= 0).all()
+        if (
+            len(raw) < 2
+            or raw[0] != 0
+            or raw[-1] != 1
+            or (np.diff(raw) <= 0).any()
+            or not ((rises >= 0).all() or (rises <= 0).all())
         ):
             raise ProfileError(
                 f"{name}: raw_table must rise from raw 0 to 1 and its plain values rise or fall throughout; probe again"
@@ -247,9 +247,7 @@ class ControlSpace:
 
     Examples
     --------
-    >>> gain = Control(
-    ...     name="Gain", index=0, minimum=-12, maximum=12, default=0, plugin_minimum=-24, plugin_maximum=24
-    ... )
+    >>> gain = Control(name="Gain", index=0, minimum=-12, maximum=12, default=0, plugin_minimum=-24, plugin_maximum=24)
     >>> space = ControlSpace([gain])
     >>> space.to_raw([[1.0]]).tolist()
     [[0.75]]
@@ -265,9 +263,7 @@ class ControlSpace:
     def _map(self, values: np.ndarray, method: str) -> np.ndarray:
         values = np.asarray(values, np.float64)
         if values.shape[-1:] != (len(self),):
-            raise ValueError(
-                f"got values of shape {values.shape}, expected the last axis to be {len(self)} controls"
-            )
+            raise ValueError(f"got values of shape {values.shape}, expected the last axis to be {len(self)} controls")
         columns = [getattr(control, method)(values[..., k]) for k, control in enumerate(self.controls)]
         return np.stack(columns, axis=-1) if columns else values
 
@@ -309,10 +305,7 @@ class ControlSpace:
             if control.steps:
                 steps.append(1.0 / max(len(control._grid()) - 1, 1))
                 continue
-            span = abs(
-                float(control.raw_from_plain(control.maximum))
-                - float(control.raw_from_plain(control.minimum))
-            )
+            span = abs(float(control.raw_from_plain(control.maximum)) - float(control.raw_from_plain(control.minimum)))
             steps.append(control.resolution / span if span else 1.0)
         return np.array(steps, np.float64)
 

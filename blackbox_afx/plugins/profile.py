@@ -164,9 +164,7 @@ def check_profile(profile: Profile) -> Profile:
     """
     where = f"profile '{profile.name}'"
     if not profile.active:
-        raise ProfileError(
-            f"{where}: no control is left to set; give at least one [[controls]] entry use = true"
-        )
+        raise ProfileError(f"{where}: no control is left to set; give at least one [[controls]] entry use = true")
     indices = [control.index for control in profile.controls]
     if len(set(indices)) != len(indices):
         raise ProfileError(f"{where}: two controls have the same index; each parameter may appear once")
@@ -267,9 +265,7 @@ def save_profile(profile: Profile, path: str | os.PathLike[str], *, force: bool 
         beside.write_text(dump_profile(profile), encoding="utf-8")
         os.replace(beside, path)
     except OSError as error:
-        raise OutputError(
-            f"{path}: can't be written ({error.strerror}); choose a folder you may write to"
-        ) from None
+        raise OutputError(f"{path}: can't be written ({error.strerror}); choose a folder you may write to") from None
     return path
 
 
