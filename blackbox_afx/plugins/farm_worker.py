@@ -274,13 +274,20 @@ def run_chunk(chunk: Chunk, log: str, parent: int) -> Report:
             return worker.run_chunk(chunk)
         finally:
             worker.close()
+    # Before: the jobs' modules were imported when the chunk was unpickled. After: a job may import by itself.
+    _refuse_torch(chunk)
+    report = _worker.run_chunk(chunk)
+    _refuse_torch(chunk)
+    return report
+
+
+def _refuse_torch(chunk: Chunk) -> None:
     if "torch" in sys.modules and not _had_torch:
         names = sorted({getattr(getattr(job, "function", job), "__module__", "?") for job in chunk.jobs})
         raise FarmError(
             f"torch was imported in a render worker by one of {', '.join(names)}; "
             "move the function to a module that does not import torch"
         )
-    return _worker.run_chunk(chunk)
 
 
 def load_chain(worker: Worker, spec: ChainSpec) -> None:

@@ -63,6 +63,7 @@ def load(worker, spec):
 
 
 def loaded(worker, spec):
+    time.sleep(0.02)
     return spec.fingerprint() in worker._chains
 
 

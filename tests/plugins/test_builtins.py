@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import numpy as np
 import pedalboard
 import pytest
 
+from blackbox_afx import shelf
 from blackbox_afx.errors import PluginError, ShelfError
 from blackbox_afx.plugins.builtins import COMPOSITES, EFFECTS, WHOLE, build_effects, builtin_profile
 from blackbox_afx.plugins.pedalboard import PedalboardHost, describe
 from blackbox_afx.plugins.profile import dump_profile, load_profile
 from blackbox_afx.testing.hosts import check_host
 
-SHIPPED = Path(__file__).parents[2] / "plugins"
+SHIPPED = shelf.shipped() / "plugins"
 LEFT_OUT = {
     *("Convolution", "VST3Plugin", "AudioUnitPlugin", "ExternalPlugin", "_AudioProcessorParameter"),
     *("Invert", "IIRFilter", "Chain", "Mix", "Pedalboard", "Plugin", "PluginContainer"),

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from blackbox_afx import shelf
 from blackbox_afx.errors import PluginError
 from blackbox_afx.plugins import dawdreamer
 from blackbox_afx.plugins.control import Control
@@ -22,7 +23,7 @@ from blackbox_afx.plugins.lv2_manifest import choose_uri, plugin_uris
 from blackbox_afx.plugins.profile import Identity, Profile, load_profile
 from blackbox_afx.testing.hosts import check_host
 
-SHIPPED = Path(__file__).parents[2] / "plugins"
+SHIPPED = shelf.shipped() / "plugins"
 RATE = 24000
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from blackbox_afx import shelf
 from blackbox_afx.errors import OutputError, ProfileError
 from blackbox_afx.plugins.builtins import COMPOSITES, EFFECTS, builtin_profile
 from blackbox_afx.plugins.profile import check_profile, load_profile, save_profile
 
-SHIPPED = sorted((Path(__file__).parents[2] / "plugins").glob("*/profile.toml"))
+SHIPPED = sorted((shelf.shipped() / "plugins").glob("*/profile.toml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
