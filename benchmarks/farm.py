@@ -1,7 +1,9 @@
 """Compare the farm with a bare loop in one process, on the same renders.
 
-Claim: with 2 workers on 2 free cores, batches of 16 and more renders of 10 ms and more finish at least 1.6 times as
+Goal: with 2 workers on 2 free cores, batches of 16 and more renders of 10 ms and more finish at least 1.6 times as
 fast as in a loop, and the farm adds less than 15 % to the time its workers are at work.
+
+Batches of 64 reach about that, small ones do not yet: docs/benchmarks.md has the figures.
 
     python benchmarks/farm.py                       # ZaMultiComp, or built-in effects where it is not installed
     python benchmarks/farm.py --workers 4 --batches 64 256 --json farm.json
