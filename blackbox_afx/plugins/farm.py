@@ -35,6 +35,8 @@ from blackbox_afx.plugins.journal import Outcome
 CHUNK_S = 0.1
 """Seconds a chunk holds at the least, where there are jobs enough: joblib takes 10 ms a call."""
 LONG_CHUNK_S = 1.0
+IDLE_ROUNDS = 5
+"""Rounds in a row that may bring nothing back, before the run is given up."""
 ROUND_S = 60.0
 """Seconds a worker gets at a time; between rounds workers that have grown are replaced."""
 STALL_S = 60.0
@@ -275,9 +277,17 @@ class Farm:
         return recovers
 
     def _run_there(self, run: _Run, workers: int, recovers: bool) -> Iterator[Result]:
+        idle_rounds = 0
         while todo := sorted(run.left - run.suspects.keys()):
             yield from self._round(run, self._share(run, todo, workers), workers, recovers)
             self._recycle_grown()
+            # Workers that do everything and bring nothing back would be asked for ever.
+            idle_rounds = idle_rounds + 1 if sorted(run.left - run.suspects.keys()) == todo else 0
+            if idle_rounds >= IDLE_ROUNDS:
+                raise FarmError(
+                    f"{len(todo)} jobs brought no result in {IDLE_ROUNDS} rounds, though no worker failed; workers and "
+                    "this process may run different versions of the package, or the disk is full: start again"
+                )
         if run.once:
             return
         # The rest is safe by now; each suspect gets the workers to itself, so that nothing else can be to blame.
