@@ -87,11 +87,7 @@ def random_compressor(
     settings = _draw(rng, (-64.0, -12.0), (1.0, 11.0), (0.0005, 0.0505))
     if not quick:
         return compress(audio, sample_rate, **settings)
-    import pedalboard
-
-    milliseconds = 1000 * settings["attack"], 1000 * settings["release"]
-    effect = pedalboard.Compressor(settings["threshold"], settings["ratio"], *milliseconds)
-    return effect.process(audio[None], sample_rate)[0] * np.float32(10 ** (settings["makeup"] / 20))
+    return _quickly("Compressor", settings, audio, sample_rate)
 
 
 def random_expander(
@@ -104,11 +100,16 @@ def random_expander(
     settings = _draw(rng, (-30.0, -10.0), (1.0, 5.0), (0.001, 0.051))
     if not quick:
         return expand(audio, sample_rate, **settings)
+    return _quickly("NoiseGate", settings, audio, sample_rate)
+
+
+def _quickly(effect: str, settings: dict[str, float], audio: np.ndarray, sample_rate: float) -> np.ndarray:
+    """Run one of pedalboard's dynamics effects, then the makeup gain."""
     import pedalboard
 
     milliseconds = 1000 * settings["attack"], 1000 * settings["release"]
-    effect = pedalboard.NoiseGate(settings["threshold"], settings["ratio"], *milliseconds)
-    return effect.process(audio[None], sample_rate)[0] * np.float32(10 ** (settings["makeup"] / 20))
+    made = getattr(pedalboard, effect)(settings["threshold"], settings["ratio"], *milliseconds)
+    return made.process(audio[None], sample_rate)[0] * np.float32(10 ** (settings["makeup"] / 20))
 
 
 def _draw(
