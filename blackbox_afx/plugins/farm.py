@@ -1,8 +1,8 @@
 """Many renders on several processes, none of which can take the others down.
 
-Conventions: jobs go to joblib workers in *chunks* of about a tenth of a second or more. A worker journals each job's
-start and result, so that a crash or a hang costs the job it happened in and no other; that job is tried once more,
-alone, and what fails twice is quarantined by (plugins, values).
+Conventions: jobs go to workers in *chunks*, long ones first and short ones last. A worker journals each job's start
+and result, so that a crash or a hang costs the job it happened in and no other; that job is tried once more, alone,
+and what fails twice is quarantined by (plugins, values).
 
 Time-outs, recovery and recycling are promised on joblib's default backend (loky); others run without and say so.
 """
@@ -10,7 +10,6 @@ Time-outs, recovery and recycling are promised on joblib's default backend (loky
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import shutil
 import threading
@@ -25,21 +24,21 @@ import joblib
 import msgspec
 
 from blackbox_afx.errors import FarmError
-from blackbox_afx.plugins import farm_loky, journal
+from blackbox_afx.plugins import farm_joblib, farm_loky, journal
 from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.farm_share import share
 from blackbox_afx.plugins.farm_watch import Watch
-from blackbox_afx.plugins.farm_worker import Chunk, Report, Worker, load_chain, run_chunk, start_worker
+from blackbox_afx.plugins.farm_worker import Chunk, Report, Worker, load_chain
 from blackbox_afx.plugins.jobs import CallJob, Failure, Job, Result
 from blackbox_afx.plugins.journal import Outcome
 
-CHUNK_S = 0.1
-"""Seconds a chunk holds at the least, where there are jobs enough: joblib takes 10 ms a call."""
-LONG_CHUNK_S = 1.0
 IDLE_ROUNDS = 5
 """Rounds in a row that may bring nothing back, before the run is given up."""
 ROUND_S = 60.0
 """Seconds a worker gets at a time; between rounds workers that have grown are replaced."""
 STALL_S = 60.0
+LOAD_FACTOR = 20.0
+"""How many times longer than the profiles say the loading of plugins may take."""
 BARREN_LOSSES = 3
 """Workers that may die in a row with no job to blame and none finished."""
 
@@ -87,6 +86,8 @@ class Farm:
         two processes; 1 runs jobs with nothing but built-in effects in this process.
     timeout_factor, timeout_extra_s : float
         A job may take `timeout_factor` times its estimated cost and `timeout_extra_s` seconds, beside the loading.
+    load_s : float
+        Loading a job's plugins may take so many seconds, or 20 times what their profiles say where that is more.
     memory_limit_mb : float
         Megabytes by which a worker may grow before all are replaced, between rounds.
     log : path, optional
@@ -112,6 +113,7 @@ class Farm:
         *,
         timeout_factor: float = 10.0,
         timeout_extra_s: float = 5.0,
+        load_s: float = 10.0,
         memory_limit_mb: float = 250.0,
         log: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -120,6 +122,7 @@ class Farm:
         self.n_jobs = joblib.cpu_count() if wanted is None else max(1, backend.effective_n_jobs(wanted))
         self.timeout_factor = timeout_factor
         self.timeout_extra_s = timeout_extra_s
+        self.load_s = load_s
         self.memory_limit_mb = memory_limit_mb
         self.quarantined: dict[str, Failure] = {}
         self.events: list[Event] = []
@@ -134,7 +137,7 @@ class Farm:
         self._recycle = False
         self._lost_at: float | None = None
         self._local: Worker | None = None
-        self._started = False
+        self._pool = farm_loky.Pool(max(2, self.n_jobs), self._log, self._folder)
         self._closing = False
         self._preparing: threading.Thread | None = None
 
@@ -149,17 +152,13 @@ class Farm:
     def close(self) -> None:
         """End the workers and delete the journals; closing twice does nothing."""
         self._closing = True
+        self._pool.close()
         if self._preparing is not None:
-            # Workers that are killed are not started again once the farm is closing.
-            farm_loky.stop_workers()
             self._preparing.join()
             self._preparing = None
         if self._local is not None:
             self._local.close()
             self._local = None
-        if self._started:
-            farm_loky.stop_workers()
-            self._started = False
         self._delete()
 
     def prepare(self, spec: ChainSpec) -> None:
@@ -300,66 +299,46 @@ class Farm:
                 yield self._result(run, index, run.suspects.pop(index))
 
     def _share(self, run: _Run, todo: list[int], workers: int) -> list[tuple[int, ...]]:
-        """Cut the next round's jobs into chunks of about the same cost."""
-        costs, total, taken = [], 0.0, 0
+        """Cut the next round's jobs into chunks."""
+        costs, total = [], 0.0
         for index in todo:
             costs.append(run.costs[index] * self._pace)
             total += costs[-1]
-            taken += 1
             if total > ROUND_S * workers:
                 break
-        size = min(max(CHUNK_S, total / workers / 8), LONG_CHUNK_S)
-        count = workers * max(1, round(total / workers / size))
-        chunks: list[list[int]] = [[] for _ in range(count)]
-        passed = 0.0
-        for index, cost in zip(todo[:taken], costs, strict=True):
-            chunks[min(count - 1, int(count * (passed + cost / 2) / total))].append(index)
-            passed += cost
-        return [tuple(chunk) for chunk in chunks if chunk]
+        return [tuple(todo[place] for place in places) for places in share(costs, workers)]
 
-    def _limit(self, run: _Run, index: int) -> float:
-        spec = run.jobs[index].spec
-        load = 0.0 if spec is None else spec.load_s
-        return self.timeout_factor * (run.costs[index] + load) + self.timeout_extra_s
+    def _limit(self, run: _Run, index: int, loading: bool) -> float:
+        if loading:
+            spec = run.jobs[index].spec
+            return max(self.load_s, LOAD_FACTOR * spec.load_s if spec is not None else 0.0)
+        return self.timeout_factor * run.costs[index] + self.timeout_extra_s
 
     def _round(self, run: _Run, shares: list[tuple[int, ...]], workers: int, recovers: bool) -> Iterator[Result]:
-        """Hand chunks to joblib once; what a dying worker leaves undone stays in `run.left` or `run.suspects`."""
-        if self._closing:
-            raise FarmError("this farm is closed; make another")
-        watch = Watch(self._folder, lambda index: self._limit(run, index))
-        folder = self._folder if recovers else ""
+        """Hand chunks out once; what a dying worker leaves undone stays in `run.left` or `run.suspects`."""
         chunks = []
         for indices in shares:
             self._number += 1
             jobs = tuple(run.jobs[index] for index in indices)
+            folder = self._folder if recovers else ""
             chunks.append(Chunk(number=self._number, folder=folder, indices=indices, jobs=jobs))
-        backend, _ = farm_loky.active_backend()
-        generator = getattr(backend, "supports_return_generator", False)
-        options: dict[str, Any] = {"return_as": "generator_unordered" if generator else "list"}
-        if getattr(backend, "supports_timeout", False):
-            slowest = max(sum(self._limit(run, index) for index in indices) for indices in shares)
-            options["timeout"] = slowest + STALL_S
-        if recovers:
-            options |= {"initializer": start_worker, "initargs": (self._log, os.getpid())}
-        self._started = self._started or recovers
+        slowest = max(sum(self._limit(run, index, False) for index in chunk.indices) for chunk in chunks)
+        loading = max(self._limit(run, index, True) for chunk in chunks for index in chunk.indices)
+        patience_s = slowest + loading + STALL_S
+        if not recovers:
+            by_number = {chunk.number: chunk for chunk in chunks}
+            for report in farm_joblib.run_chunks(chunks, workers, self._log, patience_s):
+                yield from self._collect(run, by_number[report.number], report)
+            return
+        watch = Watch(self._folder, lambda mark: self._limit(run, mark.index, bool(mark.loading)))
         before = len(run.left)
-        reports: Any = None
+        reports = self._pool.run(chunks, patience_s, watch.add)
         try:
-            with farm_loky.one_thread_each():
-                # No backend is named: what joblib is configured for is what runs, dask included.
-                parallel = joblib.Parallel(n_jobs=workers, prefer="processes", batch_size=1, **options)
-                reports = parallel(self._tasks(chunks, watch))
-            if recovers:
-                watch.start()
+            watch.start()
             for report in reports:
-                chunk = watch.active.pop(report.number)
-                yield from self._collect(run, chunk, report)
+                yield from self._collect(run, watch.active.pop(report.number), report)
                 run.barren = 0
-        except (*farm_loky.WORKER_LOST, TimeoutError, multiprocessing.TimeoutError) as error:
-            if not recovers:
-                raise FarmError(
-                    f"a worker was lost ({type(error).__name__}); joblib's loky backend recovers"
-                ) from error
+        except (*farm_loky.WORKER_LOST, TimeoutError) as error:
             watch.stop()
             self._lost_at = time.monotonic()
             self._first_rss.clear()
@@ -371,15 +350,7 @@ class Farm:
                 ) from error
         finally:
             watch.stop()
-            if hasattr(reports, "close"):
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    reports.close()
-
-    def _tasks(self, chunks: list[Chunk], watch: Watch) -> Iterator[Any]:
-        for chunk in chunks:
-            watch.active[chunk.number] = chunk
-            yield joblib.delayed(run_chunk)(chunk, self._log, os.getpid())
+            reports.close()
 
     def _collect(self, run: _Run, chunk: Chunk, report: Report) -> Iterator[Result]:
         """Read a finished chunk's results."""
@@ -415,8 +386,7 @@ class Farm:
             if mark is None or mark.index not in run.left or mark.index not in chunk.indices:
                 continue
             if mark.index in watch.hung:
-                text = f"no answer after {watch.hung[mark.index]:.1f} s, killed"
-                self._suspect(run, mark, "hang", text)
+                self._suspect(run, mark, "hang", watch.hung[mark.index])
             elif not watch.hung:
                 self._suspect(run, mark, "crash", "the worker process died")
 
@@ -443,7 +413,7 @@ class Farm:
     def _recycle_grown(self) -> None:
         if self._recycle:
             self._event("recycle", f"a worker grew by more than {self.memory_limit_mb:g} MB; all are replaced")
-            farm_loky.stop_workers()
+            self._pool.stop()
             self._first_rss.clear()
             self._recycle = False
 

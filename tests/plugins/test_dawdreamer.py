@@ -50,7 +50,8 @@ def zam(format: str, name: str) -> Profile:
         identity = Identity(format="vst2", file=f"{name}-vst.so", plugin_name=name)
     else:
         identity = Identity(format="lv2", uri=f"urn:zamaudio:{name}", plugin_name=name)
-    return profile_of(identity, channels, repeatability=3e-3 if name == "ZamTube" else 0.0)
+    # Fresh instances of ZamTube differ by chance, mostly by less than 3e-3, now and then by 4e-2.
+    return profile_of(identity, channels, repeatability=0.15 if name == "ZamTube" else 0.0)
 
 
 @pytest.mark.parametrize("name", ["faust_peq", "faust_compressor"])
