@@ -2,18 +2,21 @@
 
 Conventions: a chunk of jobs has two files. ``N.mark`` is one fixed record (job index, point, start in seconds of the
 machine-wide monotonic clock, process id, whether it loads) written over at each start. ``N.results`` is a row of
-frames: job index and lengths, then the pickled outcome and, aligned, the bytes of its arrays. Both only live in this
-machine's memory where it has a ``/dev/shm``.
+frames: job index and lengths, then the pickled outcome and, aligned, the bytes of its arrays. Large frames begin at a
+page, so that they can be mapped instead of read. Both files only live in this machine's memory where it has a
+``/dev/shm``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import mmap
 import os
 import pickle
 import shutil
 import struct
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +30,8 @@ RECORD = struct.Struct("<qqdqq")
 FRAME = struct.Struct("<qqq")
 ALIGNED = 64
 """Arrays begin at multiples of so many bytes, as those of new arrays do at the least."""
+MAPPED = 64 << 10 if sys.platform != "win32" else sys.maxsize
+"""Bytes from which a frame is mapped: a mapped file can be deleted, but on Windows."""
 PREFIX = "afx-farm-"
 ROOM = 1 << 30
 """Bytes that must be free in memory's file system for journals to go there."""
@@ -108,11 +113,12 @@ class Writer:
         arrays: list[pickle.PickleBuffer] = []
         content = pickle.dumps(outcome, protocol=5, buffer_callback=arrays.append)
         parts = [content, *(array.raw() for array in arrays)]
-        head = FRAME.pack(index, len(parts), sum(_room(len(part)) for part in parts))
-        head += struct.pack(f"<{len(parts)}q", *map(len, parts))
+        room = sum(_room(len(part)) for part in parts)
+        head = FRAME.pack(index, len(parts), room) + struct.pack(f"<{len(parts)}q", *map(len, parts))
         before = self._results.tell()
         try:
             self._put(head)
+            self._put(bytes(_gap(before + len(head), room)))
             for part in parts:
                 self._put(part)
                 self._put(bytes(_room(len(part)) - len(part)))
@@ -154,13 +160,13 @@ def read_results(folder: str | Path, number: int) -> dict[int, Outcome]:
         while len(head := file.read(FRAME.size)) == FRAME.size:
             index, count, room = FRAME.unpack(head)
             lengths = file.read(8 * count)
-            if len(lengths) < 8 * count or room > os.fstat(file.fileno()).st_size - file.tell():
+            if len(lengths) < 8 * count:
                 break
-            # Arrays of the outcome are views of this one.
-            body = memoryview(np.empty(room, np.uint8))
-            read = 0
-            while read < room and (more := file.readinto(body[read:])):
-                read += more
+            place = file.tell()
+            place += _gap(place, room)
+            if place + room > os.fstat(file.fileno()).st_size:
+                break
+            body = _body(file, place, room)
             parts, start = [], 0
             for length in struct.unpack(f"<{count}q", lengths):
                 parts.append(body[start : start + length])
@@ -171,6 +177,24 @@ def read_results(folder: str | Path, number: int) -> dict[int, Outcome]:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 found[index] = Outcome(kind="refused", message=f"the result can't be read: {reason}")
     return found
+
+
+def _body(file: io.FileIO, place: int, room: int) -> memoryview:
+    """Give a frame's bytes, of which its outcome's arrays are views."""
+    if room >= MAPPED:
+        file.seek(place + room)
+        return memoryview(mmap.mmap(file.fileno(), room, access=mmap.ACCESS_COPY, offset=place))
+    file.seek(place)
+    body = memoryview(np.empty(room, np.uint8))
+    read = 0
+    while read < room and (more := file.readinto(body[read:])):
+        read += more
+    return body
+
+
+def _gap(place: int, room: int) -> int:
+    """How many bytes to leave free before a frame's body, so that it can be mapped."""
+    return -place % mmap.ALLOCATIONGRANULARITY if room >= MAPPED else 0
 
 
 def _room(length: int) -> int:
