@@ -49,7 +49,9 @@ def test_what_came_after_a_full_disk_can_be_read(tmp_path, writer):
 
 
 def test_arrays_come_back_whole_aligned_and_writable(tmp_path, writer):
-    values = [np.arange(1, n, dtype=kind) for n in (1, 2, 77, 9_000, 40_000) for kind in (np.float32, np.float64, np.uint8)]
+    values = [
+        np.arange(1, n, dtype=kind) for n in (1, 2, 77, 9_000, 40_000) for kind in (np.float32, np.float64, np.uint8)
+    ]
     values += [np.arange(24.0).reshape(4, 6).T, np.arange(10)[::3], np.array(["a", None], object)]
     for index, value in enumerate(values):
         writer.done(index, Outcome(value={"it": value, "twice": (value, value[:1])}))
