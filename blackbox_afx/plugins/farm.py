@@ -26,6 +26,7 @@ import msgspec
 from blackbox_afx.errors import FarmError
 from blackbox_afx.plugins import farm_joblib, farm_loky, journal
 from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.farm_run import Event, Run
 from blackbox_afx.plugins.farm_share import share
 from blackbox_afx.plugins.farm_watch import Watch
 from blackbox_afx.plugins.farm_worker import Chunk, Report, Worker, load_chain
@@ -43,37 +44,6 @@ BARREN_LOSSES = 3
 """Workers that may die in a row with no job to blame and none finished."""
 
 Progress = Callable[[int, int], None]
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a farm did besides rendering.
-
-    Parameters
-    ----------
-    kind : str
-        ``crash``, ``hang``, ``resumed``, ``retry``, ``quarantine``, ``recycle`` or ``backend``.
-    text : str
-        One line.
-    at : float
-        Seconds on the monotonic clock.
-    """
-
-    kind: str
-    text: str
-    at: float
-
-
-class _Run:
-    """What one call of `Farm.run_iter` keeps in mind."""
-
-    def __init__(self, jobs: list[Job]) -> None:
-        self.jobs = jobs
-        self.costs = [max(job.cost_s(), 1e-6) for job in jobs]
-        self.left = set(range(len(jobs)))
-        # Jobs under suspicion: which way they failed, and with what message and point.
-        self.suspects: dict[int, Outcome] = {}
-        self.barren = 0
-        self.once = False
 
 
 class Farm:
@@ -140,6 +110,8 @@ class Farm:
         self._pool = farm_loky.Pool(max(2, self.n_jobs), self._log, self._folder)
         self._closing = False
         self._preparing: threading.Thread | None = None
+        # By fingerprint of the chain, how it failed.
+        self._unprepared: dict[str, Outcome] = {}
 
     def __enter__(self) -> Farm:
         return self
@@ -181,10 +153,12 @@ class Farm:
             quarantined, events = dict(self.quarantined), len(self.events)
             # Whatever it is, workers that were ended by `close` included, the jobs that follow meet it again.
             with contextlib.suppress(Exception):
-                run = _Run(jobs)
+                run = Run(jobs)
                 run.once = True
                 for _ in self._iterate(run):
                     pass
+                for outcome in run.suspects.values():
+                    self._unprepared[spec.fingerprint()] = outcome
             self.quarantined = quarantined
             del self.events[events:]
 
@@ -229,19 +203,18 @@ class Farm:
         if not self._delete.alive:
             raise FarmError("this farm is closed; make another")
         self._wait_for_preparing()
-        yield from self._iterate(_Run(list(jobs)))
+        yield from self._iterate(Run(list(jobs)))
 
-    def _iterate(self, run: _Run) -> Iterator[Result]:
+    def _iterate(self, run: Run) -> Iterator[Result]:
         yield from self._turn_away(run)
         external = any(job.spec is not None and not job.spec.trusted for job in run.jobs)
         if self.n_jobs == 1 and not external:
             yield from self._run_here(run)
         elif run.left:
             workers = max(2, self.n_jobs)
-            recovers = self._check_backend(workers, external)
-            yield from self._run_there(run, workers, recovers)
+            yield from self._run_there(run, workers, self._check_backend(workers, external))
 
-    def _turn_away(self, run: _Run) -> Iterator[Result]:
+    def _turn_away(self, run: Run) -> Iterator[Result]:
         """Fail what is quarantined."""
         if not self.quarantined:
             return
@@ -253,7 +226,7 @@ class Farm:
                 failure = msgspec.structs.replace(known, index=index, message=message)
                 yield Result(index=index, failure=failure)
 
-    def _run_here(self, run: _Run) -> Iterator[Result]:
+    def _run_here(self, run: Run) -> Iterator[Result]:
         self._local = self._local or Worker()
         for index in sorted(run.left):
             yield self._result(run, index, self._local.run(run.jobs[index]))
@@ -275,7 +248,13 @@ class Farm:
             warnings.warn(text, RuntimeWarning, stacklevel=4)
         return recovers
 
-    def _run_there(self, run: _Run, workers: int, recovers: bool) -> Iterator[Result]:
+    def _run_there(self, run: Run, workers: int, recovers: bool) -> Iterator[Result]:
+        for index in sorted(run.left):
+            spec = run.jobs[index].spec
+            # What failed while it was prepared is not given two more chances.
+            failed = self._unprepared.pop(spec.fingerprint(), None) if spec is not None else None
+            if failed is not None:
+                run.suspects[index] = failed
         idle_rounds = 0
         while todo := sorted(run.left - run.suspects.keys()):
             yield from self._round(run, self._share(run, todo, workers), workers, recovers)
@@ -298,7 +277,7 @@ class Farm:
             if index in run.suspects:
                 yield self._result(run, index, run.suspects.pop(index))
 
-    def _share(self, run: _Run, todo: list[int], workers: int) -> list[tuple[int, ...]]:
+    def _share(self, run: Run, todo: list[int], workers: int) -> list[tuple[int, ...]]:
         """Cut the next round's jobs into chunks."""
         costs, total = [], 0.0
         for index in todo:
@@ -308,13 +287,13 @@ class Farm:
                 break
         return [tuple(todo[place] for place in places) for places in share(costs, workers)]
 
-    def _limit(self, run: _Run, index: int, loading: bool) -> float:
+    def _limit(self, run: Run, index: int, loading: bool) -> float:
         if loading:
             spec = run.jobs[index].spec
             return max(self.load_s, LOAD_FACTOR * spec.load_s if spec is not None else 0.0)
         return self.timeout_factor * run.costs[index] + self.timeout_extra_s
 
-    def _round(self, run: _Run, shares: list[tuple[int, ...]], workers: int, recovers: bool) -> Iterator[Result]:
+    def _round(self, run: Run, shares: list[tuple[int, ...]], workers: int, recovers: bool) -> Iterator[Result]:
         """Hand chunks out once; what a dying worker leaves undone stays in `run.left` or `run.suspects`."""
         chunks = []
         for indices in shares:
@@ -352,7 +331,7 @@ class Farm:
             watch.stop()
             reports.close()
 
-    def _collect(self, run: _Run, chunk: Chunk, report: Report) -> Iterator[Result]:
+    def _collect(self, run: Run, chunk: Chunk, report: Report) -> Iterator[Result]:
         """Read a finished chunk's results."""
         if self._lost_at is not None:
             self._event("resumed", f"{report.started - self._lost_at:.2f} s after the worker was lost")
@@ -366,7 +345,7 @@ class Farm:
             if index in outcomes:
                 yield self._result(run, index, outcomes[index])
 
-    def _learn(self, run: _Run, chunk: Chunk, report: Report) -> None:
+    def _learn(self, run: Run, chunk: Chunk, report: Report) -> None:
         estimated = sum(run.costs[index] for index in chunk.indices)
         self.busy_s += report.seconds
         if len(chunk.indices) > 1:
@@ -375,7 +354,7 @@ class Farm:
         if report.rss - first > self.memory_limit_mb * 1e6:
             self._recycle = True
 
-    def _post_mortem(self, run: _Run, watch: Watch) -> Iterator[Result]:
+    def _post_mortem(self, run: Run, watch: Watch) -> Iterator[Result]:
         """Keep what was journalled and find which job was running when a worker died."""
         for number, chunk in sorted(watch.active.items()):
             outcomes = journal.read_results(self._folder, number)
@@ -390,12 +369,12 @@ class Farm:
             elif not watch.hung:
                 self._suspect(run, mark, "crash", "the worker process died")
 
-    def _suspect(self, run: _Run, mark: journal.Mark, kind: str, message: str) -> None:
+    def _suspect(self, run: Run, mark: journal.Mark, kind: str, message: str) -> None:
         run.suspects[mark.index] = Outcome(kind=kind, message=message, point=mark.point)
         plugin, _ = run.jobs[mark.index].describe(mark.point)
         self._event(kind, f"job {mark.index} ({plugin}): {message}")
 
-    def _result(self, run: _Run, index: int, outcome: Outcome) -> Result:
+    def _result(self, run: Run, index: int, outcome: Outcome) -> Result:
         """Word an outcome; put what the plugin is to blame for into quarantine."""
         run.left.discard(index)
         if not outcome.kind:

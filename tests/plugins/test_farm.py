@@ -92,7 +92,10 @@ def test_a_plugin_that_hangs_while_it_loads_is_named(tmp_path):
     path = compile_plugin(tmp_path, "hang")
     spec = missing_plugin(str(path))
     with Farm(n_jobs=2, timeout_factor=1e6, load_s=1.0) as farm:
+        farm.prepare(spec)
         (result,) = farm.run([CallJob(function=do.load, args=(spec,), spec=spec)])
+        # Hung while it was prepared, and once more: not three times.
+        assert [event.kind for event in farm.events if event.kind in ("hang", "retry")] == ["retry", "hang"]
     assert (result.failure.kind, result.failure.plugin) == ("hang", "None")
     assert "of loading" in result.failure.message
 
