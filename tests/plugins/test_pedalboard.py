@@ -60,7 +60,7 @@ def test_every_reset_policy_repeats(reset: str) -> None:
 
 
 def test_conforms_within_stated_repeatability() -> None:
-    check_host(PedalboardHost(), zam("ZamTube", "reinstantiate", repeatability=0.02))
+    check_host(PedalboardHost(), zam("ZamTube", "reinstantiate", repeatability=3e-3))
 
 
 def two_hosts(*arguments: str) -> dict[str, float]:

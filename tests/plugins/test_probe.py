@@ -123,7 +123,7 @@ def test_defaults_are_the_values_it_starts_with():
 @pytest.mark.zam
 @pytest.mark.slow
 def test_a_plugin_with_hidden_state_gets_another_reset_policy():
-    report = probe("ZamTube.vst3", bases=1, budget_s=30, timeout_s=PATIENCE_S)
+    report = probe("ZamTube.vst3", bases=1, budget_s=10, timeout_s=PATIENCE_S)
     # These two leave traces of earlier renders, always. How far fresh instances differ is the plugin's own chance.
     assert report.policies["reset"] > 1e-2
     assert report.policies["reinstantiate"] > 1e-2

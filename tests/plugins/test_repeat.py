@@ -72,7 +72,7 @@ def test_without_time_the_first_settings_are_compared_all_the_same():
 
     assert len(SETTINGS) > FEWEST
     policy, found = choose_reset(lambda policy: Picky(), SETTINGS, AUDIO, 24000, budget_s=1e-9)
-    assert policy == "reset"
+    assert len(found) == 3
     assert found[policy] > 0
 
 
