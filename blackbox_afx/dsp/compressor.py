@@ -14,6 +14,7 @@ smoothing
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -54,6 +55,7 @@ def compress(
     detector: Detector = "gain",
     smoothing: Smoothing = "exact",
     time_factor: float = RISE_TIME,
+    curve: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = gain_reduction_db,
     engine: Engine = "auto",
 ) -> Tensor:
     """Reduce the level above a threshold, each channel by its own.
@@ -78,6 +80,8 @@ def compress(
     smoothing : {"one_pole", "exact"}
     time_factor : float
         What exact attack and release times mean, see `ballistics.coefficient`.
+    curve : callable
+        The static curve, ``(level_db, threshold_db, ratio, knee_db) -> reduction in dB``.
     engine : str
         Of the exact smoothing, see `ballistics.smooth`.
 
@@ -98,7 +102,7 @@ def compress(
     """
     for what, name, known in (
         ("detector", detector, ["gain", "level"]),
-        ("smoothing", smoothing, ["one_pole", "exact"]),
+        ("smoothing", smoothing, ["exact", "one_pole"]),
     ):
         if name not in known:
             raise UsageError(f"no {what} is called '{name}'; {nearest(name, known)}")
@@ -106,11 +110,22 @@ def compress(
         part.to(audio)[:, None, None]
         for part in (threshold_db, ratio, torch.zeros_like(ratio) if knee_db is None else knee_db)
     )
-    follow = _follower(audio, sample_rate, attack_ms, release_ms, smoothing, time_factor, engine)
-    if detector == "gain":
-        reduction = follow(gain_reduction_db(amplitude_db(audio.abs()), threshold, slope, knee))
+    batch, channels, samples = audio.shape
+
+    def follow(signal: Tensor) -> Tensor:
+        if smoothing == "one_pole":
+            b, a = one_pole_low_pass(500.0 / attack_ms, sample_rate)
+            return filter_sampled(signal, b[:, None], a[:, None])
+        each = (
+            coefficient(time, sample_rate, time_factor)[:, None].expand(-1, channels).reshape(-1)
+            for time in (attack_ms, release_ms)
+        )
+        return smooth(signal.reshape(-1, samples), *each, engine=engine).view(batch, channels, samples)
+
+    if detector == "level":
+        reduction = curve(amplitude_db(follow(audio.abs())), threshold, slope, knee)
     else:
-        reduction = gain_reduction_db(amplitude_db(follow(audio.abs())), threshold, slope, knee)
+        reduction = follow(curve(amplitude_db(audio.abs()), threshold, slope, knee))
     gain_db = -reduction if makeup_db is None else makeup_db.to(audio)[:, None, None] - reduction
     return audio * decibels(gain_db)
 
@@ -118,20 +133,3 @@ def compress(
 def decibels(gain_db: Tensor) -> Tensor:
     """Give the factor of a gain in dB."""
     return (gain_db * (math.log(10.0) / 20.0)).exp()
-
-
-def _follower(audio, sample_rate, attack_ms, release_ms, smoothing, time_factor, engine):
-    batch, channels, samples = audio.shape
-
-    def exact(signal: Tensor) -> Tensor:
-        rows = (
-            coefficient(time, sample_rate, time_factor)[:, None].expand(-1, channels).reshape(-1)
-            for time in (attack_ms, release_ms)
-        )
-        return smooth(signal.reshape(-1, samples), *rows, engine=engine).view(batch, channels, samples)
-
-    def one_pole(signal: Tensor) -> Tensor:
-        b, a = one_pole_low_pass(500.0 / attack_ms, sample_rate)
-        return filter_sampled(signal, b[:, None], a[:, None])
-
-    return exact if smoothing == "exact" else one_pole

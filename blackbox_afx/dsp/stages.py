@@ -49,6 +49,23 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     smoothed: bool = False
 
 
+class Twin(msgspec.Struct, frozen=True, kw_only=True):
+    """What imitates a plugin.
+
+    Parameters
+    ----------
+    stages : tuple of Stage
+    fixed : mapping of control name to plain value
+        Controls that it does not imitate: they must be held there.
+    version : str
+        Of the plugin that it was compared with; empty where the formulae are the plugin's own.
+    """
+
+    stages: tuple[Stage, ...]
+    fixed: Mapping[str, float] = {}
+    version: str = ""
+
+
 class EffectModule(nn.Module):
     """Apply stages in series, set by positions.
 

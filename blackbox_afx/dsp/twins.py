@@ -6,15 +6,19 @@ The built-in and the Faust effects are imitated by their own formulae, so that t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from pathlib import PurePath
 
 import msgspec
 
 from blackbox_afx.dsp.biquads import high_shelf, low_shelf, peak
 from blackbox_afx.dsp.compressor import JUCE_TIME, Smoothing, compress
+from blackbox_afx.dsp.distortion import distort
 from blackbox_afx.dsp.equaliser import Filtering
 from blackbox_afx.dsp.gain import gain
-from blackbox_afx.dsp.stages import EffectModule, Stage, held_values
+from blackbox_afx.dsp.stages import EffectModule, Stage, Twin, held_values
+from blackbox_afx.dsp.zam import ZAM_COMP, ZAM_EQ2
 from blackbox_afx.errors import UsageError
 from blackbox_afx.plugins.chain_spec import ChainSpec
 from blackbox_afx.plugins.control import ControlSpace
@@ -70,33 +74,62 @@ FAUST_COMPRESSOR = Stage(
     smoothed=True,
 )
 
-TWINS: dict[tuple[str, str, str], tuple[Stage, ...]] = {
-    ("builtin", "", "ChannelStrip"): CHANNEL_STRIP,
-    ("builtin", "", "LowShelfFilter"): (_builtin_filter(low_shelf),),
-    ("builtin", "", "PeakFilter"): (_builtin_filter(peak),),
-    ("builtin", "", "HighShelfFilter"): (_builtin_filter(high_shelf),),
-    ("builtin", "", "Compressor"): (_builtin_compressor(),),
-    ("builtin", "", "Gain"): (_gain("Gain"),),
-    ("faust", "peq.dsp", "Parametric EQ"): (
-        _faust_filter(low_shelf, "Low shelf"),
-        *(_faust_filter(peak, f"Peak {k}") for k in (1, 2, 3)),
-        _faust_filter(high_shelf, "High shelf"),
+DISTORTION = Stage(kind="process", function=distort, controls={"drive_db": "Drive"})
+
+TWINS: dict[tuple[str, str, str], Twin] = {
+    ("builtin", "", "ChannelStrip"): Twin(stages=CHANNEL_STRIP),
+    ("builtin", "", "LowShelfFilter"): Twin(stages=(_builtin_filter(low_shelf),)),
+    ("builtin", "", "PeakFilter"): Twin(stages=(_builtin_filter(peak),)),
+    ("builtin", "", "HighShelfFilter"): Twin(stages=(_builtin_filter(high_shelf),)),
+    ("builtin", "", "Compressor"): Twin(stages=(_builtin_compressor(),)),
+    ("builtin", "", "Distortion"): Twin(stages=(DISTORTION,)),
+    ("builtin", "", "Gain"): Twin(stages=(_gain("Gain"),)),
+    ("faust", "peq.dsp", "Parametric EQ"): Twin(
+        stages=(
+            _faust_filter(low_shelf, "Low shelf"),
+            *(_faust_filter(peak, f"Peak {k}") for k in (1, 2, 3)),
+            _faust_filter(high_shelf, "High shelf"),
+        )
     ),
-    ("faust", "compressor.dsp", "Compressor"): (FAUST_COMPRESSOR,),
+    ("faust", "compressor.dsp", "Compressor"): Twin(stages=(FAUST_COMPRESSOR,)),
+    ("vst3", "ZamEQ2.vst3", "ZamEQ2"): ZAM_EQ2,
+    ("vst3", "ZamComp.vst3", "ZamComp"): ZAM_COMP,
+    ("vst3", "ZamCompX2.vst3", "ZamCompX2"): ZAM_COMP,
 }
-"""Stages by format, file and name, as a profile's identity has them."""
+"""Twins by format, file and name, as a profile's identity has them."""
 
 
-def _stages(profile: Profile) -> tuple[Stage, ...]:
+def find_twin(profile: Profile) -> Twin:
+    """Find what imitates a plugin.
+
+    Raises
+    ------
+    UsageError
+        Nothing does, or not with a control that the profile sets or holds elsewhere.
+    """
     identity = profile.identity
-    key = (identity.format, identity.file, identity.plugin_name)
+    key = (identity.format, PurePath(identity.file).name, identity.plugin_name)
     if key not in TWINS:
-        known = ", ".join(f"builtin:{name}" if kind == "builtin" else f"{kind} {file}" for kind, file, name in TWINS)
+        known = ", ".join(f"builtin:{name}" if kind == "builtin" else f"{name} ({kind})" for kind, _, name in TWINS)
         raise UsageError(
             f"{profile.label} ({identity.format}) can't be imitated by differentiable signal processing; "
             f"known: {known}; use a method that asks the plugin itself, or a proxy"
         )
-    return TWINS[key]
+    twin = TWINS[key]
+    for control in profile.controls:
+        wanted = twin.fixed.get(control.name)
+        held = control.default if control.value is None else control.value
+        if wanted is not None and (control.use or held != wanted):
+            raise UsageError(
+                f"{profile.label}: '{control.name}' is imitated only at {wanted:g}; hold it there in the profile "
+                f"(use = false, value = {wanted:g})"
+            )
+    if twin.version and identity.version and identity.version != twin.version:
+        warnings.warn(
+            f"{profile.label} {identity.version} is imitated as version {twin.version} sounds; compare them first",
+            stacklevel=3,
+        )
+    return twin
 
 
 class ChannelStripTwin(EffectModule):
@@ -163,7 +196,7 @@ class AutodiffChain(EffectModule):
             chain_names = dict(zip((c.name for c in profile.active), spec.names[columns], strict=True))
             names = {name: chain_names.get(name, f"{number}: {name}") for name in (c.name for c in profile.controls)}
             held |= {names[name]: value for name, value in held_values(profile.controls).items()}
-            for stage in _stages(profile):
+            for stage in find_twin(profile).stages:
                 bound = {argument: names.get(name, name) for argument, name in stage.controls.items()}
                 stages.append(msgspec.structs.replace(stage, controls=bound))
         super().__init__(spec.space, tuple(stages), sample_rate, held=held, filtering=filtering, smoothing=smoothing)
