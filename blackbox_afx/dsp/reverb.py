@@ -22,9 +22,9 @@ _SIXTY_DB = math.log(1000.0)
 
 @lru_cache(maxsize=8)
 def _bands(sample_rate: float, channels: int, samples: int, seed: int) -> Tensor:
-    """Make noise [3, channels, samples] float64 in bands whose powers add up to white."""
+    """Make noise [3, channels, samples] float64 in bands whose powers add up to white; independent, so that they do."""
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(channels, samples, generator=generator, dtype=torch.float64)
+    noise = torch.randn(3, channels, samples, generator=generator, dtype=torch.float64)
     frequency = torch.fft.rfftfreq(samples, 1.0 / sample_rate, dtype=torch.float64)
     # Second-order slopes; low and high of one crossover are power-complementary.
     below = [1.0 / (1.0 + (frequency / corner) ** 4) for corner in CROSSOVERS_HZ]

@@ -94,7 +94,6 @@ TWINS: dict[tuple[str, str, str], Twin] = {
     ("faust", "compressor.dsp", "Compressor"): Twin(stages=(FAUST_COMPRESSOR,)),
     ("vst3", "ZamEQ2.vst3", "ZamEQ2"): ZAM_EQ2,
     ("vst3", "ZamComp.vst3", "ZamComp"): ZAM_COMP,
-    ("vst3", "ZamCompX2.vst3", "ZamCompX2"): ZAM_COMP,
 }
 """Twins by format, file and name, as a profile's identity has them."""
 

@@ -133,6 +133,6 @@ ZAM_COMP = Twin(
             smoothed=True,
         ),
     ),
-    fixed={"Slew": 1.0, "Sidechain": 0.0, "Stereo Detection": 0.0},
+    fixed={"Slew": 1.0, "Sidechain": 0.0},
     version="4.1.0",
 )

@@ -84,14 +84,14 @@ def test_the_rise_takes_the_attack_time():
 def test_gradients_of_attack_and_release(engine):
     if engine == "torchcomp":
         pytest.importorskip("torchcomp", reason="the extra 'exact' is not installed")
-    signal = torch.rand(2, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    signal = torch.rand(2, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
     attack, release = each(0.3, 0.9).requires_grad_(), each(0.95, 0.5).requires_grad_()
     assert torch.autograd.gradcheck(lambda *args: smooth(*args, engine=engine), (signal, attack, release))
 
 
 def test_the_scan_is_the_recursion():
     generator = torch.Generator().manual_seed(0)
-    for samples in (0, 1, 2, 99, 1000):
+    for samples in (0, 1, 2, 99):
         decay, drive = (torch.rand(3, samples, generator=generator, dtype=torch.float64) for _ in range(2))
         wanted, value = torch.zeros(3, samples, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
         for k in range(samples):

@@ -56,7 +56,8 @@ def test_oversampling_keeps_harmonics_from_folding_back(shape):
         return 20 * np.log10(spectrum[at - 3 : at + 4].max() / spectrum.max())
 
     assert folded(1) > -30
-    assert folded(4) < -60
+    # The cubic has corners, whose harmonics reach further.
+    assert folded(4) < {"tanh": -60, "soft_clip": -40}[shape]
 
 
 def test_distortion_errors_and_gradients():
