@@ -67,6 +67,7 @@ def test_the_knee_is_safe_at_zero():
 def test_attack_and_release_are_a_reading_of_the_paper(times, engine):
     rng = np.random.default_rng(0)
     signal = np.abs(rng.standard_normal(3000)) * np.repeat(rng.random(30), 100)
+    signal[1000:2500] = 0.5
     alphas = [math.exp(-math.log(9.0) / (RATE * time / 1000)) for time in times]
     ours = smooth(torch.tensor(signal)[None], each(alphas[0]), each(alphas[1]), engine=engine)
     np.testing.assert_allclose(ours[0].numpy(), branching(signal, *alphas), rtol=1e-9, atol=1e-12)
