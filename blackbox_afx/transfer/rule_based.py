@@ -133,9 +133,10 @@ class RuleBased(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         np.ndarray [taps] float64
             Linear phase; delays by ``taps // 2``.
         """
-        spectra = [scipy.signal.savgol_filter(average_spectrum(part), self.smoothing, 2) for part in (input, reference)]
+        spectra = np.stack([average_spectrum(input), average_spectrum(reference)])
+        smoothed: np.ndarray = np.array(scipy.signal.savgol_filter(spectra, self.smoothing, 2), np.float64)
         # The fitted parabolas may dip below zero beside a strong line.
-        own, wanted = (np.maximum(spectrum, _FLOOR) for spectrum in spectra)
+        own, wanted = smoothed.clip(_FLOOR)
         response = wanted / own
         response[-1] = 0.0
         return scipy.signal.firwin2(self.taps, np.linspace(0.0, 1.0, len(response)), response)
