@@ -15,7 +15,7 @@ from blackbox_afx.errors import UsageError, nearest
 
 Filtering = Literal["auto", "sampled", "exact"]
 FILTERINGS = {"sampled": filter_sampled, "exact": filter_recursive}
-"""How filters are applied; ``auto`` is ``sampled`` on a GPU and ``exact`` on a CPU, where it is also the faster."""
+"""How filters are applied; ``auto`` is ``sampled`` on a GPU and ``exact`` on a CPU, where it costs about the same."""
 
 
 def equalise(audio: Tensor, bands: Sequence[Biquad], *, filtering: Filtering = "auto") -> Tensor:
