@@ -20,6 +20,7 @@ from blackbox_afx.errors import PluginError, UsageError, nearest
 from blackbox_afx.features.statistics import statistics
 from blackbox_afx.features.style import style_distance, style_of
 from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.control import ControlSpace
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import AudioRef, CallJob, audio_flaw
 from blackbox_afx.transfer.listen import listen
@@ -295,6 +296,11 @@ def refine(
         curve=tuple(trial.curve()),
         interrupted=interrupted,
     )
+
+
+def blend(space: ControlSpace, positions: np.ndarray, amount: float) -> np.ndarray:
+    """Go a share of the way, 0 to 1, from the plugins' defaults to positions [controls]; steps stay on their grid."""
+    return space.snap(space.defaults + amount * (positions - space.defaults))
 
 
 def _report(trial: Trial, report: Report) -> None:
