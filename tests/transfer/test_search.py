@@ -66,7 +66,7 @@ def test_never_worse_than_the_start(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_settings_that_fail_are_left_out(method):
     truth = np.array([0.6, 0.5, 0.2])
-    trial = search(space(3), truth, [0.3, 0.3, 0.3], search_jobs.fails, method=method, renders=65)
+    trial = search(space(3), truth, [0.65, 0.3, 0.3], search_jobs.fails, method=method, renders=65)
     assert trial.failed == sum(point[0] > search_jobs.BAD for point in trial.points)
     assert trial.failed > 0
     assert "the made-up plugin gave NaN" in trial.failure
