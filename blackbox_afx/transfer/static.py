@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -116,6 +116,8 @@ def transfer(
     plot = Path(plot) if plot is not None else None
     if not 0 <= amount <= 1:
         raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
+    if automation is not None and controller.card is None:
+        raise UsageError("automation needs a controller, which a match has not; expected one setting")
     about = info(source)
     for path in references:
         info(path)
@@ -154,9 +156,9 @@ def transfer(
             from blackbox_afx.transfer.automate import automate
 
             progress("following")
-            if controller.card is None:
-                raise UsageError("automation needs a controller, which a match has not; expected one setting")
-            made_lanes = automate(controller, heard, styles, positions, amount=amount, smoothing=automation)
+            made_lanes = automate(
+                cast("StyleController", controller), heard, styles, positions, amount=amount, smoothing=automation
+            )
             raw = made_lanes.lanes.trajectory
             positions = spec.space.from_raw(made_lanes.lanes.start)
         warnings += spec.channels_note(heard.channels)
