@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors, which run no 
     from blackbox_afx.plugins.probe import probe
     from blackbox_afx.plugins.profile import Profile, load_profile
     from blackbox_afx.plugins.trajectory import Trajectory
+    from blackbox_afx.transfer.match import match
     from blackbox_afx.transfer.style_controller import StyleController
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ PUBLIC = {
     "StyleController": "blackbox_afx.transfer.style_controller",
     "Trajectory": "blackbox_afx.plugins.trajectory",
     "load_profile": "blackbox_afx.plugins.profile",
+    "match": "blackbox_afx.transfer.match",
     "probe": "blackbox_afx.plugins.probe",
     "read_audio": "blackbox_afx.audio",
     "write_audio": "blackbox_afx.audio",
@@ -48,6 +50,7 @@ __all__ = [
     "Trajectory",
     "__version__",
     "load_profile",
+    "match",
     "probe",
     "read_audio",
     "write_audio",

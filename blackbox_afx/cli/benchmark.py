@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.benchmark_match import match
 from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
 from blackbox_afx.errors import UsageError
 
 app = App(name="benchmark")
 """One command a table."""
+app.command(match)
 
 Flag = Parameter(negative="")
 
@@ -96,7 +98,7 @@ def synthetic(
     names = ["self", "paper"] if protocol == "both" else [protocol]
     outs = [out.with_name(f"{out.stem}.{name}{out.suffix}") if len(names) > 1 else out for name in names]
     places = [*outs, *([markdown] if markdown else [])]
-    _check(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs)
+    check_request(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs)
     paths = [shelf.find("controllers", item) for item in controller]
     if pesq:
         from blackbox_afx.metrics.pesq import available
@@ -203,7 +205,7 @@ def automation(
     places = [out, *([markdown] if markdown else [])]
     if items < 1:
         raise UsageError(f"--items {items}; expected at least 1")
-    _check(places, force, pairs=1, segment=None, sample_rate=None, jobs=jobs)
+    check_request(places, force, pairs=1, segment=None, sample_rate=None, jobs=jobs)
     path = shelf.find("controllers", controller)
 
     from blackbox_afx.benchmark.automation import markdown as table
@@ -305,7 +307,7 @@ def complexity(
         if number is not None and number < 1:
             raise UsageError(f"--{name} {number}; expected at least 1")
     places = [out, *([markdown] if markdown else [])]
-    _check(places, force, pairs=1, segment=segment, sample_rate=sample_rate, jobs=jobs)
+    check_request(places, force, pairs=1, segment=segment, sample_rate=sample_rate, jobs=jobs)
 
     from blackbox_afx.benchmark.complexity import markdown as table
     from blackbox_afx.benchmark.complexity import measure
@@ -345,7 +347,7 @@ def complexity(
         note(f"wrote {place}")
 
 
-def _check(
+def check_request(
     places: list[Path], force: bool, *, pairs: int, segment: int | None, sample_rate: int | None, jobs: int | None
 ) -> None:
     """Refuse wrong requests before anything heavy is imported."""

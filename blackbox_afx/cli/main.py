@@ -25,6 +25,7 @@ COMMANDS = {
     "probe": ("blackbox_afx.cli.probe:probe", "Audit one plugin and write its profile."),
     "learn": ("blackbox_afx.cli.learn:learn", "Learn a style controller for plugins from a folder of audio."),
     "transfer": ("blackbox_afx.cli.transfer:transfer", "Give a recording the sound of a reference."),
+    "match": ("blackbox_afx.cli.match:match", "Give a recording the sound of a reference with any plugin, untrained."),
     "export": ("blackbox_afx.cli.export:export", "Write a result as a project, preset or table for a DAW."),
     "benchmark": ("blackbox_afx.cli.benchmark:app", "Measure, on recordings that nothing was learned from."),
     "list": (

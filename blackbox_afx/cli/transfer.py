@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from blackbox_afx import shelf
-from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.cli.console import Meter, emit_json, example, note, progress, say, warn
 from blackbox_afx.errors import UsageError
+
+if TYPE_CHECKING:
+    from blackbox_afx.transfer.result import TransferResult
 
 Flag = Parameter(negative="")
 
@@ -35,6 +39,7 @@ def transfer(
     amount: float = 1.0,
     automate: Annotated[bool, Flag] = False,
     smooth: float | None = None,
+    refine: int | None = None,
     tail: Annotated[bool, Flag] = False,
     plot: Path | None = None,
     force: Annotated[bool, Flag] = False,
@@ -60,6 +65,9 @@ def transfer(
         Let the controls follow where the recording's level or tone changes: lanes, which NAME.session.json carries.
     smooth
         Time constant of those lanes, seconds; 0.7 by default.
+    refine
+        Search on the plugins from what the controller said, with at most so many renders of an excerpt; 48 is a good
+        number. The style distance before and after is printed. Ctrl-C keeps the best so far.
     tail
         Let delays and reverbs ring out after the end.
     plot
@@ -75,13 +83,15 @@ def transfer(
         raise UsageError("no REFERENCE was given; expected INPUT and at least one recording in the wanted style")
     if smooth is not None and not automate:
         raise UsageError(f"--smooth {smooth:g} without --automate; expected both, or neither: one setting has no lanes")
+    if refine is not None and not 2 <= refine <= 100_000:
+        raise UsageError(f"--refine {refine}; expected 2 to 100000 renders, for example 48")
     if plot is not None:
         from blackbox_afx.plot.before_after import check_plot
 
         check_plot(plot, force=force)
     path = shelf.find("controllers", controller)
     # torch takes seconds to import: what is wrong with the files should be said before.
-    _look_at([source, *references])
+    look_at([source, *references])
     from blackbox_afx.transfer.style_controller import StyleController
 
     lanes = None
@@ -89,19 +99,43 @@ def transfer(
         from blackbox_afx.transfer.trajectories import SMOOTH_S, Smoothing
 
         lanes = Smoothing(seconds=SMOOTH_S if smooth is None else smooth)
-    with progress("transfer", total=4 if automate else 3) as meter:
+    search = None
+    if refine is not None:
+        from blackbox_afx.transfer.refine import REFINE_PULL, REFINE_REACH, Refinement
+
+        search = Refinement(renders=refine, pull=REFINE_PULL, reach=REFINE_REACH)
+    with progress("transfer", total=(4 if automate else 3) + (refine + 1 if refine else 0)) as meter:
         result = StyleController.load(path).transfer(
             source,
             list(references),
             out=out,
             amount=amount,
             automation=lanes,
+            refinement=search,
             tail=tail,
             plot=plot,
             force=force,
             allow_version=allow_version,
             progress=lambda doing: meter.advance(text=doing),
+            refining=follow_search(meter),
         )
+    tell(result, as_json=as_json)
+
+
+def follow_search(meter: Meter) -> Callable[[int, float, float], None]:
+    """Give what moves a meter on by the renders of a search, and shows the best distance so far."""
+    told = 0
+
+    def report(renders: int, before: float, best: float) -> None:
+        nonlocal told
+        meter.advance(renders - told, f"style distance {before:.3f} -> {best:.3f} after {renders} renders")
+        told = renders
+
+    return report
+
+
+def tell(result: TransferResult, *, as_json: bool) -> None:
+    """Say what was set, and which files there are now."""
     for text in result.warnings:
         warn(text)
     files = [
@@ -117,12 +151,15 @@ def transfer(
     say(result.text)
     if result.automation_text:
         say(result.automation_text)
+    if result.refined:
+        say(result.refined.text)
     say(result.trim_text)
     for file in files:
         note(f"wrote {file}")
 
 
-def _look_at(files: list[Path]) -> None:
+def look_at(files: list[Path]) -> None:
+    """Refuse what is no audio, before anything heavy is imported."""
     from blackbox_afx.audio import info
 
     for file in files:

@@ -1,20 +1,17 @@
 """How different two recordings sound, from their statistics alone: a differentiable stand-in for the metrics.
 
 Conventions: inputs are `blackbox_afx.features.statistics` [batch, DIMENSION]; parts are mean absolute differences in
-dB (centroid: octaves), scaled so that each is about 1 between an unprocessed input and its target.
+dB (centroid: octaves), scaled so that each is about 1 between an unprocessed input and its target. The constants, and
+the same in numpy, lie in `blackbox_afx.features.distance`.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blackbox_afx.features.bands import HIGHEST_HZ
-from blackbox_afx.features.statistics import BANDS, LAYOUT, QUANTILES, band_centres
-
-# What each part typically measures between input and target: by dividing, all parts count alike.
-TYPICAL = {"stft": 8.0, "mel": 8.0, "rms": 8.0, "loudness": 8.0, "centroid": 0.35, "linear": 1.0, "levels": 16.0}
+from blackbox_afx.features.distance import LOUDEST_DB, QUANTILE_WEIGHTS, TYPICAL, band_weights
+from blackbox_afx.features.statistics import BANDS, LAYOUT, QUANTILES
 
 
 class SoundDistance(nn.Module):
@@ -26,16 +23,13 @@ class SoundDistance(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        centres = band_centres()
-        edges = np.concatenate(([0.0], (centres[1:] + centres[:-1]) / 2, [HIGHEST_HZ]))
-        hertz = np.diff(edges)
-        mel = np.diff(2595 * np.log10(1 + edges / 700))
+        hertz, mel = band_weights()
         self.hertz: Tensor
         self.mel: Tensor
         self.quantile: Tensor
-        self.register_buffer("hertz", torch.tensor(hertz / hertz.sum(), dtype=torch.float32))
-        self.register_buffer("mel", torch.tensor(mel / mel.sum(), dtype=torch.float32))
-        self.register_buffer("quantile", torch.tensor([0.1, 0.2, 0.3, 0.25, 0.15]))
+        self.register_buffer("hertz", torch.tensor(hertz, dtype=torch.float32))
+        self.register_buffer("mel", torch.tensor(mel, dtype=torch.float32))
+        self.register_buffer("quantile", torch.tensor(QUANTILE_WEIGHTS))
 
     def parts(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Give each part [batch], in dB or octaves, before scaling."""
@@ -43,7 +37,7 @@ class SoundDistance(nn.Module):
         frames = gap[:, LAYOUT["quantiles"]].reshape(len(gap), len(QUANTILES), BANDS)
         power = LAYOUT["mean_power"]
         _, rms, loudness, centroid = gap[:, LAYOUT["scalars"]].unbind(1)
-        amplitude = [10 ** (x[:, power].clamp(max=30.0) / 20) for x in (estimate, target)]
+        amplitude = [10 ** (x[:, power].clamp(max=LOUDEST_DB) / 20) for x in (estimate, target)]
         return {
             "stft": 0.5 * (gap[:, LAYOUT["mean_db"]] @ self.hertz)
             + 0.5 * torch.einsum("bqf,q,f->b", frames, self.quantile, self.hertz),

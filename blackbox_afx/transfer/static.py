@@ -1,4 +1,7 @@
-"""Transfer a file: one setting for the whole recording, or lanes that depart from it."""
+"""Transfer a file: one setting for the whole recording, or lanes that depart from it.
+
+torch comes with the controller, not from here: matching needs none.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
 import numpy as np
 
 from blackbox_afx.audio import info
@@ -19,92 +21,21 @@ from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob, Result
 from blackbox_afx.plugins.trajectory import Trajectory
-from blackbox_afx.transfer.controls_file import controls_text, describe_controls, json_bytes
+from blackbox_afx.transfer.controls_file import describe_controls, json_bytes
 from blackbox_afx.transfer.listen import Heard
 from blackbox_afx.transfer.render_file import render_file
+from blackbox_afx.transfer.result import TransferResult
 from blackbox_afx.transfer.session_file import COMPARED_S, ask_chain, render_and_ask, session_bytes
 from blackbox_afx.transfer.staging import check_container, publish, refuse_existing, staging
-from blackbox_afx.transfer.style_controller import StyleController
 
 if TYPE_CHECKING:
     from blackbox_afx.transfer.automate import Automation
+    from blackbox_afx.transfer.match import Matcher
+    from blackbox_afx.transfer.refine import Refined, Refinement
+    from blackbox_afx.transfer.style_controller import StyleController
     from blackbox_afx.transfer.trajectories import Smoothing
 
 Progress = Callable[[str], None]
-
-
-class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold what a transfer made.
-
-    Parameters
-    ----------
-    audio : Path
-        The rendered file.
-    controls_file : Path
-        `NAME.controls.json`.
-    presets : tuple of Path
-        A `.vstpreset` for each VST3.
-    session_file : Path
-        `NAME.session.json`, which `afx export` reads.
-    positions : float64 [controls]
-        At the start, where lanes move them.
-    plugins : list of dict
-        As `describe_controls`; a control with a lane carries ``automated``: its number of points.
-    trim_db : float
-        Gain applied before the first plugin, dB.
-    output_peak_dbfs : float
-    clipped : int
-        Samples beyond full scale.
-    record : dict
-        What `NAME.controls.json` holds.
-    warnings : tuple of str
-    plot : Path or None
-        The before/after picture.
-    automation : Automation or None
-        Where lanes were asked for.
-    """
-
-    audio: Path
-    controls_file: Path
-    session_file: Path
-    presets: tuple[Path, ...]
-    positions: np.ndarray
-    plugins: list[dict[str, Any]]
-    trim_db: float
-    output_peak_dbfs: float
-    clipped: int
-    record: dict[str, Any]
-    warnings: tuple[str, ...]
-    plot: Path | None = None
-    automation: Automation | None = None
-
-    @property
-    def text(self) -> str:
-        """The controls in words."""
-        return controls_text(self.plugins)
-
-    @property
-    def automation_text(self) -> str:
-        """What moves, in words; empty where no lanes were asked for."""
-        made = self.automation
-        if made is None:
-            return ""
-        if not made.moved:
-            return "level and tone stay alike from beginning to end: nothing moves"
-        many = len(made.sections)
-        points, before = made.lanes.points_after, made.lanes.points_before
-        error = self.record["automation"]["thinning_error_db"]
-        heard = "" if error is None else f", {error:.0f} dB of the sound"
-        return (
-            f"{len(made.moved)} controls move over {many} sections, smoothed by {made.smoothing.seconds:g} s; "
-            f"{points} of {before} points kept{heard}"
-        )
-
-    @property
-    def trim_text(self) -> str:
-        """What was done to the input's level, in words."""
-        way = "up" if self.trim_db > 0 else "down"
-        return f"the input was brought {way} by {abs(self.trim_db):.1f} dB to the level the controller was learned at"
 
 
 def companion(out: Path, suffix: str) -> Path:
@@ -112,7 +43,7 @@ def companion(out: Path, suffix: str) -> Path:
     return out.with_name(out.stem + suffix)
 
 
-def preset_paths(out: Path, controller: StyleController) -> list[Path | None]:
+def preset_paths(out: Path, controller: StyleController | Matcher) -> list[Path | None]:
     """Name the preset of each plugin of the chain; None where the format has none."""
     labels = [re.sub(r"[^\w.-]+", "_", profile.label) for profile in controller.spec.profiles]
     paths: list[Path | None] = []
@@ -126,7 +57,7 @@ def preset_paths(out: Path, controller: StyleController) -> list[Path | None]:
 
 
 def transfer(
-    controller: StyleController,
+    controller: StyleController | Matcher,
     source: str | os.PathLike[str],
     references: Sequence[str | os.PathLike[str]],
     *,
@@ -134,16 +65,18 @@ def transfer(
     amount: float = 1.0,
     tail: bool = False,
     automation: Smoothing | None = None,
+    refinement: Refinement | None = None,
     plot: str | os.PathLike[str] | None = None,
     force: bool = False,
     allow_version: bool = False,
     progress: Progress = lambda doing: None,
+    refining: Callable[[int, float, float], None] = lambda renders, before, best: None,
 ) -> TransferResult:
     """Set the controls, once or over time, and render the recording through the real plugins.
 
     Parameters
     ----------
-    controller : StyleController
+    controller : StyleController or Matcher
     source : path
         Input recording: any rate, mono or stereo, a second to hours.
     references : sequence of path
@@ -156,6 +89,8 @@ def transfer(
         Let delays and reverbs ring out after the end.
     automation : Smoothing, optional
         Let the controls follow where the recording's level or tone changes; one setting throughout by default.
+    refinement : Refinement, optional
+        Search on the plugins from what the controller said.
     plot : path, optional
         Draw the before/after picture there.
     force : bool
@@ -164,6 +99,8 @@ def transfer(
         Use another version of a plugin than the controller was learned on.
     progress : callable
         Called with a word for what comes next.
+    refining : callable
+        As `refine` reports.
 
     Returns
     -------
@@ -179,6 +116,8 @@ def transfer(
     plot = Path(plot) if plot is not None else None
     if not 0 <= amount <= 1:
         raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
+    if automation is not None and controller.card is None:
+        raise UsageError("automation needs a controller, which a match has not; expected one setting")
     about = info(source)
     for path in references:
         info(path)
@@ -201,7 +140,15 @@ def transfer(
         progress("listening")
         heard = controller.hear(source)
         styles = [controller.hear(path) for path in references]
-        positions = controller.predict(heard, styles, amount)
+        positions = controller.predict(heard, styles, amount if refinement is None else 1.0)
+        trim_db = controller.trim_db(heard)
+        refined = None
+        if refinement is not None:
+            from blackbox_afx.transfer.refine import blend, refine
+
+            progress("searching")
+            refined = refine(spec, farm, source, references, positions, refinement, trim_db=trim_db, report=refining)
+            positions = blend(spec.space, refined.positions, amount)
         made_lanes = None
         raw: np.ndarray | Trajectory = spec.space.to_raw(positions)
         if automation is not None:
@@ -209,12 +156,13 @@ def transfer(
             from blackbox_afx.transfer.automate import automate
 
             progress("following")
-            made_lanes = automate(controller, heard, styles, positions, amount=amount, smoothing=automation)
+            made_lanes = automate(
+                cast("StyleController", controller), heard, styles, positions, amount=amount, smoothing=automation
+            )
             raw = made_lanes.lanes.trajectory
             positions = spec.space.from_raw(made_lanes.lanes.start)
-        trim_db = controller.trim_db(heard)
         warnings += spec.channels_note(heard.channels)
-        if heard.sample_rate != controller.card.sample_rate:
+        if controller.card is not None and heard.sample_rate != controller.card.sample_rate:
             warnings.append(
                 f"learned at {controller.card.sample_rate} Hz, rendered at the file's {heard.sample_rate} Hz"
             )
@@ -246,6 +194,7 @@ def transfer(
             "latency_samples": made["latency"],
             "session": session_file.name,
             "automation": _automation_record(made_lanes, error_db),
+            "refinement": _refinement_record(refined, refinement),
             "plugins": plugins,
             "warnings": warnings,
         }
@@ -287,6 +236,8 @@ def transfer(
         warnings=tuple(warnings),
         plot=plot,
         automation=made_lanes,
+        refined=refined,
+        trim_level=controller.trim_level,
     )
 
 
@@ -308,6 +259,22 @@ def _automation_record(made: Automation | None, error_db: float | None) -> dict[
         "points": made.lanes.points_after,
         "eps": made.lanes.eps,
         "thinning_error_db": error_db,
+    }
+
+
+def _refinement_record(made: Refined | None, options: Refinement | None) -> dict[str, Any] | None:
+    if made is None or options is None:
+        return None
+    return {
+        "method": options.method,
+        "seed": options.seed,
+        "excerpt_s": options.seconds,
+        "pull": options.pull,
+        "distance_before": made.before,
+        "distance": made.after,
+        "renders": made.renders,
+        "failed": made.failed,
+        "interrupted": made.interrupted,
     }
 
 

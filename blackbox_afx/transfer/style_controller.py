@@ -18,7 +18,7 @@ from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.transfer.listen import Heard, listen
 
 if TYPE_CHECKING:
-    from blackbox_afx.transfer.static import TransferResult
+    from blackbox_afx.transfer.result import TransferResult
 
 PAIRS = 32
 """Most (input stretch, reference stretch) pairs that one prediction averages."""
@@ -37,6 +37,9 @@ class StyleController:
     >>> controller = StyleController.load("voice.afx")  # doctest: +SKIP
     >>> result = controller.transfer("take.wav", "podcast.wav", out="styled.wav")  # doctest: +SKIP
     """
+
+    trim_level = "the level the controller was learned at"
+    """What `trim_db` brings an input to, in words."""
 
     def __init__(self, network: StyleNetwork, card: ControllerCard) -> None:
         self.network = network

@@ -1,0 +1,141 @@
+"""`afx benchmark match`: how near searching on the plugin comes, and after how many renders."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.errors import UsageError
+
+Flag = Parameter(negative="")
+CHAINS = ("zam_eq2 zam_comp", "channel_strip", "builtin:Distortion builtin:HighShelfFilter")
+
+
+@example("""
+$ afx benchmark match --audio recordings/ --split val --pairs 10 --chain "zam_eq2 zam_comp" --out match.json
+Style distance, 10 pairs a chain, 10 speakers or artists, seed 42, split val; truth is the setting that made ...
+
+| chain            | start | 20 renders ...
+...
+wrote match.json
+""")
+def match(
+    *,
+    audio: Path,
+    out: Path,
+    chain: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    where: str | None = None,
+    split: Literal["test", "val"] = "test",
+    pairs: int = 50,
+    renders: int = 80,
+    against: int = 800,
+    controller: str | None = None,
+    refine: int = 48,
+    pull: float | None = None,
+    seed: int = 42,
+    segment: int | None = None,
+    markdown: Path | None = None,
+    jobs: int | None = None,
+    force: Annotated[bool, Flag] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Compare the search of `afx match` with plain CMA-ES, and a controller with and without refining.
+
+    Parameters
+    ----------
+    audio
+        A folder of recordings. Of one with a MANIFEST.csv the split is used, of any other all.
+    out
+        The JSON file to write.
+    chain
+        Plugins in order, in quotes; several may follow. By default "zam_eq2 zam_comp", "channel_strip", and
+        "builtin:Distortion builtin:HighShelfFilter"; "" for none.
+    where
+        Keep recordings whose manifest columns have these values, such as type=speech,source=a|b.
+    split
+        test to report; val to choose settings by.
+    pairs
+        How many for each chain; the speakers take turns.
+    renders
+        The most renders of a search.
+    against
+        Renders of plain CMA-ES (population 32, sigma 0.1); 0 leaves it out.
+    controller
+        Also refine what this controller says, on as many pairs of each protocol, and score both against the target.
+    refine
+        The most renders of refining.
+    pull
+        How strongly refining holds on to the controller's setting; as `afx transfer --refine` does by default.
+    seed
+        Decides every pair.
+    segment
+        Samples of a half at 24 kHz; 65536 by default.
+    markdown
+        Also write the tables there.
+    jobs
+        Worker processes; by default as many as there are cores.
+    force
+        Replace what is there.
+    as_json
+        Print the JSON instead of the tables.
+    """
+    from blackbox_afx.cli.benchmark import check_request
+
+    places = [out, *([markdown] if markdown else [])]
+    check_request(places, force, pairs=pairs, segment=segment, sample_rate=None, jobs=jobs)
+    for name, value, least in (("renders", renders, 2), ("refine", refine, 2), ("against", against, 0)):
+        if value < least or value == 1:
+            raise UsageError(f"--{name} {value}; expected at least {max(least, 2)}" + (", or 0" if not least else ""))
+    from blackbox_afx import shelf
+    from blackbox_afx.plugins.chain import ChainSpec
+    from blackbox_afx.plugins.resolve import resolve_plugin
+
+    path = Path(shelf.find("controllers", controller)) if controller else None
+    specs = [
+        ChainSpec(profiles=tuple(resolve_plugin(token, note=note) for token in shlex.split(tokens)))
+        for tokens in (CHAINS if chain is None else chain)
+        if tokens.strip()
+    ]
+    if not specs and path is None:
+        raise UsageError("neither --chain nor --controller; expected at least one of them")
+
+    from blackbox_afx.benchmark.match import REFINE_PULL, SEGMENT, run_match
+    from blackbox_afx.benchmark.match import markdown as tables
+    from blackbox_afx.benchmark.report import command_line
+    from blackbox_afx.transfer.staging import publish_text
+
+    with progress("benchmark", total=1) as meter:
+        report = run_match(
+            specs,
+            audio=audio,
+            where=where,
+            split=split,
+            pairs=pairs,
+            renders=renders,
+            against=against,
+            controller=path,
+            refine=refine,
+            pull=REFINE_PULL if pull is None else pull,
+            seed=seed,
+            segment=segment or SEGMENT,
+            jobs=jobs,
+            command=command_line(sys.argv[1:]),
+            warn=warn,
+            progress=lambda done, total, text: meter.update(done, text, total),
+        )
+    text = tables(report)
+    content: dict[Path, Any] = {out: report}
+    if markdown:
+        content[markdown] = text + "\n"
+    publish_text(content, force=force)
+    if as_json:
+        emit_json(report)
+    else:
+        say(text)
+    for place in places:
+        note(f"wrote {place}")

@@ -1,0 +1,312 @@
+"""Search on the plugin itself: find a setting whose render has the style of a reference, within so many renders.
+
+What is rendered is an excerpt of the input, whatever the length of the file; workers send back style vectors, no audio.
+Input and reference differ in content, so that no setting brings the distance to 0, and the last bit of it is content,
+not style: settings are therefore pulled towards the start, which for a learned controller is what it said.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from blackbox_afx.audio import info, read_audio
+from blackbox_afx.errors import PluginError, UsageError, nearest
+from blackbox_afx.features.statistics import statistics
+from blackbox_afx.features.style import style_distance, style_of
+from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.control import ControlSpace
+from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.plugins.jobs import AudioRef, CallJob, audio_flaw
+from blackbox_afx.transfer.listen import listen
+from blackbox_afx.transfer.search import METHODS, Objective, Search, make_search
+
+RATE = 24000
+"""Hertz at which recordings are listened to; renders are measured at the file's own rate."""
+MEASURE_S = 0.004
+"""Seconds that measuring a second of audio takes, roughly."""
+MATCH_PULL, MATCH_REACH = 0.01, 1.0
+"""With no controller: enough to leave alone what nobody hears; the whole box is searched."""
+REFINE_PULL, REFINE_REACH = 1.0, 0.2
+"""After a controller. On validation pairs, 0.3 lets the search fit content where the controller was right; 3 holds it
+back no better, and 10 loses half of what it mends where the controller was wrong."""
+
+Report = Callable[[int, float, float], None]
+
+
+class Refinement(msgspec.Struct, frozen=True, kw_only=True):
+    """Say how to search.
+
+    Parameters
+    ----------
+    renders : int >= 2
+        The most renders of the excerpt.
+    seconds : float, 1 to 60
+        Length of the excerpt.
+    seed : int
+    method : {"surrogate", "cma"}
+    pull : float >= 0
+        Towards the start.
+    reach : float, 0 to 1
+        How far from the start the first settings are spread.
+
+    Raises
+    ------
+    UsageError
+        A number is out of its range, or the method unknown.
+    """
+
+    renders: int = 80
+    seconds: float = 8.0
+    seed: int = 0
+    method: str = "surrogate"
+    pull: float = MATCH_PULL
+    reach: float = MATCH_REACH
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.renders <= 100_000:
+            raise UsageError(f"{self.renders} renders; expected 2 to 100000, for example 80")
+        if not 1 <= self.seconds <= 60:
+            raise UsageError(f"an excerpt of {self.seconds:g} s; expected 1 to 60 s, for example 8")
+        if self.seed < 0:
+            raise UsageError(f"seed {self.seed}; expected 0 or more")
+        if self.method not in METHODS:
+            raise UsageError(f"no method is called '{self.method}'; {nearest(self.method, list(METHODS))}")
+        if not (0 <= self.pull < float("inf") and 0 < self.reach <= 1):
+            raise UsageError(f"pull {self.pull:g} and reach {self.reach:g}; expected 0 or more, and more than 0 to 1")
+
+
+class Refined(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Hold what a search found.
+
+    Parameters
+    ----------
+    positions : float64 [controls]
+    before, after : float
+        Style distance at the start (None where its render failed) and of what was found.
+    renders, failed : int
+        How many were spent, and how many of them failed.
+    curve : tuple of float
+        The best distance after each render.
+    interrupted : bool
+    """
+
+    positions: np.ndarray
+    before: float | None
+    after: float
+    renders: int
+    failed: int
+    curve: tuple[float, ...]
+    interrupted: bool = False
+
+    @property
+    def text(self) -> str:
+        """What was gained, in words."""
+        failed = f", {self.failed} of them failed" if self.failed else ""
+        stopped = "; interrupted, the best so far was kept" if self.interrupted else ""
+        before = "-" if self.before is None else f"{self.before:.3f}"
+        return f"style distance {before} -> {self.after:.3f} after {self.renders} renders{failed}{stopped}"
+
+
+class Trial:
+    """One search under way: what was rendered, and how far it was.
+
+    Parameters
+    ----------
+    search : Search
+    objective : Objective
+    job : callable
+        Makes the job that renders one setting [controls] and gives its style.
+    renders : int
+        The most.
+    """
+
+    def __init__(
+        self, search: Search, objective: Objective, job: Callable[[np.ndarray], CallJob], renders: int
+    ) -> None:
+        self.search, self.objective, self.job, self.renders = search, objective, job, renders
+        self.points: list[np.ndarray] = []
+        self.distances: list[float] = []
+        self.values: list[float] = []
+        self.failure = ""
+
+    @property
+    def going(self) -> bool:
+        """Whether there is more to render."""
+        return len(self.points) < self.renders and not self.search.done
+
+    @property
+    def failed(self) -> int:
+        """How many renders failed."""
+        return int(np.sum(~np.isfinite(self.distances)))
+
+    def tell(self, points: np.ndarray, styles: np.ndarray) -> None:
+        """Take the styles [M, K] of settings [M, controls]."""
+        self.search.tell(points, styles)
+        self.points += list(points)
+        self.distances += self.objective.distances(styles).tolist()
+        self.values += self.objective.values(points, styles).tolist()
+
+    def best(self, among: int | None = None) -> int:
+        """Give the number of the best render, among all or the first so many."""
+        return int(np.argmin(self.values[:among]))
+
+    def curve(self) -> list[float]:
+        """Give the distance of the best setting after each render."""
+        return [self.distances[self.best(count + 1)] for count in range(len(self.values))]
+
+
+def drive(trials: Sequence[Trial], farm: Farm, report: Callable[[], None] = lambda: None) -> None:
+    """Let searches ask, render for all of them at once, and tell them; until each is done.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+    farm : Farm
+    report : callable
+        Called after each turn.
+    """
+    while going := [trial for trial in trials if trial.going]:
+        asked = [trial.search.ask(trial.renders - len(trial.points)) for trial in going]
+        results = iter(
+            farm.run([trial.job(point) for trial, points in zip(going, asked, strict=True) for point in points])
+        )
+        for trial, points in zip(going, asked, strict=True):
+            styles = np.full((len(points), len(trial.objective.target)), np.nan)
+            for row in styles:
+                result = next(results)
+                if result.failure is None:
+                    row[:] = result.value
+                else:
+                    trial.failure = f"{result.failure.plugin}: {result.failure.message}"
+            trial.tell(points, styles)
+        report()
+
+
+def hear_setting(worker: Any, spec: ChainSpec, audio: AudioRef, positions: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Render an excerpt and measure its style; runs in a farm worker.
+
+    Raises
+    ------
+    PluginError
+        What came out is no sound.
+    """
+    made = worker.chain(spec).render(worker.audio(audio), positions, sample_rate)
+    flaw = audio_flaw(made)
+    if flaw:
+        raise PluginError(f"{spec.label}: {flaw}")
+    return style_of(statistics(made.mean(axis=0), sample_rate))
+
+
+def hearing(spec: ChainSpec, audio: AudioRef, sample_rate: int) -> Callable[[np.ndarray], CallJob]:
+    """Give what makes a job of a setting: render and measure it."""
+    channels, samples = audio.shape()
+    seconds = samples / sample_rate
+    cost = spec.cost_s(seconds, sample_rate, channels) + MEASURE_S * seconds * sample_rate / RATE
+
+    def job(positions: np.ndarray) -> CallJob:
+        return CallJob(function=hear_setting, args=(spec, audio, positions, sample_rate), spec=spec, cost=cost)
+
+    return job
+
+
+def excerpt(source: Path, seconds: float, trim_db: float) -> np.ndarray:
+    """Choose the active stretch of a file that is most like all of them: float32 [channels, samples] at its rate."""
+    heard = listen(source, RATE, round(seconds * RATE))
+    styles = np.stack([style_of(statistics(clip, RATE)) for clip in heard.stretches])
+    start = heard.starts[int(np.argmin(style_distance(styles, styles.mean(axis=0))))]
+    rate = info(source).sample_rate
+    audio, _ = read_audio(source, start=round(start * rate), frames=round(seconds * rate))
+    return audio * np.float32(10 ** (trim_db / 20))
+
+
+def style_target(references: Sequence[Path], seconds: float) -> np.ndarray:
+    """Average the styles of all active stretches of the references, float64 [STYLE]."""
+    clips = [clip for path in references for clip in listen(path, RATE, round(seconds * RATE)).stretches]
+    return np.mean([style_of(statistics(clip, RATE)) for clip in clips], axis=0)
+
+
+def refine(
+    spec: ChainSpec,
+    farm: Farm,
+    source: Path,
+    references: Sequence[Path],
+    start: np.ndarray,
+    options: Refinement,
+    *,
+    trim_db: float = 0.0,
+    report: Report = lambda renders, before, best: None,
+) -> Refined:
+    """Search from a setting for one that comes nearer to the references' style.
+
+    Parameters
+    ----------
+    spec : ChainSpec
+    farm : Farm
+    source : Path
+    references : sequence of Path
+        They count as one style.
+    start : float64 [controls]
+        Positions; what is found is never farther from the style than they are.
+    options : Refinement
+    trim_db : float
+        Gain before the first plugin, dB.
+    report : callable
+        Told the renders done, the distance at the start and the best one.
+
+    Returns
+    -------
+    Refined
+        Ctrl-C ends the search early and keeps the best so far.
+
+    Raises
+    ------
+    AudioError
+    PluginError
+        Every render failed.
+    """
+    target = style_target(references, options.seconds)
+    clip = excerpt(source, options.seconds, trim_db)
+    objective = Objective(spec.space, target, start, options.pull)
+    search = make_search(options.method, objective, seed=options.seed, reach=options.reach)
+    interrupted = False
+    with tempfile.TemporaryDirectory(prefix="afx-") as folder:
+        np.save(Path(folder, "excerpt.npy"), clip)
+        audio = AudioRef(path=str(Path(folder, "excerpt.npy")))
+        trial = Trial(search, objective, hearing(spec, audio, info(source).sample_rate), options.renders)
+        try:
+            drive([trial], farm, lambda: _report(trial, report))
+        except KeyboardInterrupt:
+            if not np.isfinite(trial.distances).any():
+                raise
+            interrupted = True
+    if not np.isfinite(trial.distances).any():
+        raise PluginError(f"all of {len(trial.points)} renders failed; the last: {trial.failure}; nothing was written")
+    first, best = trial.distances[0], trial.best()
+    return Refined(
+        positions=trial.points[best],
+        before=first if np.isfinite(first) else None,
+        after=trial.distances[best],
+        renders=len(trial.points),
+        failed=trial.failed,
+        curve=tuple(trial.curve()),
+        interrupted=interrupted,
+    )
+
+
+def blend(space: ControlSpace, positions: np.ndarray, amount: float) -> np.ndarray:
+    """Go a share of the way, 0 to 1, from the plugins' defaults to positions [controls]; steps stay on their grid."""
+    return space.snap(space.defaults + amount * (positions - space.defaults))
+
+
+def _report(trial: Trial, report: Report) -> None:
+    if not np.isfinite(trial.distances).any() and len(trial.points) >= min(trial.renders, 24):
+        raise PluginError(
+            f"all of the first {len(trial.points)} renders failed; the last: {trial.failure}; nothing was written"
+        )
+    report(len(trial.points), trial.distances[0], trial.distances[trial.best()])
