@@ -108,7 +108,7 @@ def parse_where(where: str) -> dict[str, set[str]]:
     return wanted
 
 
-def select(rows: Iterable[Mapping[str, str]], where: str, folder: Path) -> list[Mapping[str, str]]:
+def select(rows: Iterable[Mapping[str, str]], where: str, folder: Path, what: str = "") -> list[Mapping[str, str]]:
     """Keep the rows that a filter allows.
 
     Parameters
@@ -119,6 +119,8 @@ def select(rows: Iterable[Mapping[str, str]], where: str, folder: Path) -> list[
         As for `parse_where`.
     folder : Path
         For messages.
+    what : str
+        What has the columns, for messages; the folder's manifest by default.
 
     Returns
     -------
@@ -136,7 +138,7 @@ def select(rows: Iterable[Mapping[str, str]], where: str, folder: Path) -> list[
     for column in wanted:
         if column not in columns:
             raise UsageError(
-                f"{folder / NAME} has no column '{column}'; {nearest(column, columns)}; its columns are "
+                f"{what or folder / NAME} has no column '{column}'; {nearest(column, columns)}; its columns are "
                 f"{', '.join(columns)}"
             )
     kept = [row for row in rows if all(row[column] in values for column, values in wanted.items())]
