@@ -15,6 +15,9 @@ from blackbox_afx.errors import UsageError
 app = App(name="benchmark")
 """One command a table."""
 
+# Each of these has a file of its own, imported when it is called.
+app.command("blackbox_afx.cli.benchmark_realistic:realistic", name="realistic", help="Transfer between real styles.")
+
 Flag = Parameter(negative="")
 
 
@@ -95,7 +98,7 @@ def synthetic(
     names = ["self", "paper"] if protocol == "both" else [protocol]
     outs = [out.with_name(f"{out.stem}.{name}{out.suffix}") if len(names) > 1 else out for name in names]
     places = [*outs, *([markdown] if markdown else [])]
-    _check(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs)
+    check_request(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs)
     paths = [shelf.find("controllers", item) for item in controller]
     if pesq:
         from blackbox_afx.metrics.pesq import available
@@ -202,7 +205,7 @@ def automation(
     places = [out, *([markdown] if markdown else [])]
     if items < 1:
         raise UsageError(f"--items {items}; expected at least 1")
-    _check(places, force, pairs=1, segment=None, sample_rate=None, jobs=jobs)
+    check_request(places, force, jobs=jobs)
     path = shelf.find("controllers", controller)
 
     from blackbox_afx.benchmark.automation import markdown as table
@@ -239,8 +242,15 @@ def automation(
         note(f"wrote {place}")
 
 
-def _check(
-    places: list[Path], force: bool, *, pairs: int, segment: int | None, sample_rate: int | None, jobs: int | None
+def check_request(
+    places: list[Path],
+    force: bool,
+    *,
+    pairs: int = 1,
+    segment: int | None = None,
+    sample_rate: int | None = None,
+    jobs: int | None = None,
+    plot: Path | None = None,
 ) -> None:
     """Refuse wrong requests before anything heavy is imported."""
     from blackbox_afx.transfer.staging import check_place
@@ -255,3 +265,7 @@ def _check(
         raise UsageError(f"--jobs {jobs}; expected at least 1")
     for place in places:
         check_place(place, force=force)
+    if plot is not None:
+        from blackbox_afx.plot.before_after import check_plot
+
+        check_plot(plot, force=force)
