@@ -200,5 +200,7 @@ def make_embedders(
     for path in controllers:
         made += [ControllerEmbedder(method) for method in load_methods([path])]
     if not made:
-        raise UsageError(f"no embedding can be used: {why or 'none was named'}; give --controller or another --embedding")
+        raise UsageError(
+            f"no embedding can be used: {why or 'none was named'}; give --controller or another --embedding"
+        )
     return made

@@ -60,7 +60,7 @@ def match_with_matchering(source: np.ndarray, reference: np.ndarray, sample_rate
         It is not installed.
     """
     check_matchering()
-    import matchering
+    import matchering  # pyrefly: ignore[missing-import]  (an extra)
 
     with tempfile.TemporaryDirectory(prefix="afx-") as folder:
         places = [Path(folder, name) for name in ("source.wav", "reference.wav", "result.wav")]
@@ -77,20 +77,20 @@ def match_with_matchering(source: np.ndarray, reference: np.ndarray, sample_rate
 class Matchering:
     """Matchering beside the methods that set plugins."""
 
-    name = NAME
+    name, spec = NAME, None
 
     def __init__(self) -> None:
         check_matchering()
 
-    def render(self, pairs: Sequence[Pair], sample_rate: int) -> list[np.ndarray | str]:
-        """Process each pair's input; gives float32 [samples], or why there is none."""
-        from matchering.log.exceptions import ModuleError
+    def render(self, pairs: Sequence[Pair], sample_rate: int) -> list[np.ndarray | None]:
+        """Process each pair's input; None where Matchering refuses it."""
+        return [self._one(pair, sample_rate) for pair in pairs]
 
-        made: list[np.ndarray | str] = []
-        for pair in pairs:
-            try:
-                made.append(match_with_matchering(pair.source, pair.reference, sample_rate))
-            # It has errors of its own, and those of scipy and statsmodels on odd audio.
-            except (ModuleError, ValueError, RuntimeError) as error:
-                made.append(f"matchering: {error}")
-        return made
+    def _one(self, pair: Pair, sample_rate: int) -> np.ndarray | None:
+        from matchering.log.exceptions import ModuleError  # pyrefly: ignore[missing-import]  (an extra)
+
+        try:
+            return match_with_matchering(pair.source, pair.reference, sample_rate)
+        # It has errors of its own, and those of scipy and statsmodels on odd audio.
+        except (ModuleError, ValueError, RuntimeError):
+            return None

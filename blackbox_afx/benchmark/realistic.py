@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_afx.benchmark.methods import Method, load_methods, make_baseline
+from blackbox_afx.benchmark.methods import AnyMethod, load_methods, make_baseline
 from blackbox_afx.benchmark.pairs import Pair
 from blackbox_afx.benchmark.report import draw_table, summarise_errors, versions
 from blackbox_afx.benchmark.report import markdown as tables
 from blackbox_afx.benchmark.style_files import LEAD, clip_seconds, make_style_files, unpaired
 from blackbox_afx.benchmark.styles import STYLES
-from blackbox_afx.benchmark.synthetic import PORTION, Errors, render_method, stop_if_hopeless
+from blackbox_afx.benchmark.synthetic import PORTION, Errors, render, stop_if_hopeless
 from blackbox_afx.data import find_audio, load_clips
 from blackbox_afx.metrics import score_pair
 from blackbox_afx.plugins.farm import Farm
@@ -93,7 +93,7 @@ def run_realistic(
         for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
             warn(f"{method.name}: {text}")
     chain = learned[0].spec if learned else None
-    methods: list[Method] = [*learned, *(make_baseline(name, chain, seed) for name in baselines)]
+    methods: list[AnyMethod] = [*learned, *(make_baseline(name, chain, seed) for name in baselines)]
     rate = sample_rate or (learned[0].card.sample_rate if learned else 24000)
     segment = segment or round(SEGMENT_S * rate)
     collection = find_audio(audio, where=where, purpose="benchmark", seed=seed)
@@ -109,7 +109,7 @@ def run_realistic(
         warn(f"{item.path} was left out: {item.reason}")
     files = make_style_files(clips, segment=segment, seed=seed)
     drawn = unpaired(files, each=each, seed=seed)
-    chains = [method.spec for method in methods if getattr(method, "spec", None) is not None]
+    chains = [method.spec for method in methods if method.spec is not None]
     trusted = all(spec.trusted for spec in chains)
     with Farm(jobs if jobs is not None or not trusted else 1) as farm:
         errors = _measure([pair for _, _, pair in drawn], methods, farm, rate, progress)
@@ -124,7 +124,7 @@ def run_realistic(
         "segment": segment,
         "files": {style: sum(file.style == style for file in files) for style in STYLES},
         "each": each,
-        "chains": {method.name: method.spec.label for method in methods if getattr(method, "spec", None) is not None},
+        "chains": {method.name: method.spec.label for method in methods if method.spec is not None},
         "seconds": round(time.perf_counter() - began, 1),
         **summarise_errors(errors, seed),
         "styles": _by_style([style for _, style, _ in drawn], errors),
@@ -133,7 +133,7 @@ def run_realistic(
 
 def _measure(
     pairs: Sequence[Pair],
-    methods: Sequence[Method],
+    methods: Sequence[AnyMethod],
     farm: Farm,
     rate: int,
     progress: Callable[[float, float, str], None],
@@ -157,7 +157,7 @@ def _measure(
             portion = pairs[at : at + PORTION]
             before += pool.map(one, portion, [pair.source for pair in portion])
             for method in methods:
-                rendered, failures = render_method(method, portion, rate, farm)
+                rendered, failures = render(method, portion, rate, farm)
                 after[method.name] += pool.map(one, portion, rendered)
                 failed[method.name] += len(failures)
                 last = failures[-1] if failures else last

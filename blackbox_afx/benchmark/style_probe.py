@@ -174,9 +174,7 @@ def run_style_probe(
     segment = segment or round(SEGMENT_S * RATE)
     collection = find_audio(audio, where=where, purpose="benchmark", seed=seed)
     seconds = clip_seconds(segment, RATE)
-    clips = load_clips(
-        collection, "test", sample_rate=RATE, max_minutes=MAX_MINUTES, clip_seconds=seconds, seed=seed
-    )
+    clips = load_clips(collection, "test", sample_rate=RATE, max_minutes=MAX_MINUTES, clip_seconds=seconds, seed=seed)
     for item in (*collection.skipped, *clips.skipped):
         warn(f"{item.path} was left out: {item.reason}")
     examples = make_examples(clips, segment=segment, most=2 * each, seed=seed)

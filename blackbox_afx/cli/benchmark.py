@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,12 @@ app = App(name="benchmark")
 """One command a table."""
 
 # Each of these has a file of its own, imported when it is called.
-app.command("blackbox_afx.cli.benchmark_realistic:realistic", name="realistic", help="Transfer between real styles.")
+for _name, _help in (
+    ("realistic", "Score transfers to the style of another's recording, where no target is known."),
+    ("styles", "Tell five styles of production apart with one linear layer on frozen embeddings."),
+    ("listen", "Write a page to listen to pairs and what each method made of them."),
+):
+    app.command(f"blackbox_afx.cli.benchmark_{_name}:{_name}", name=_name, help=_help)
 
 Flag = Parameter(negative="")
 
@@ -43,9 +49,14 @@ def synthetic(
     seed: int = 42,
     segment: int | None = None,
     sample_rate: int | None = None,
-    baseline: Annotated[list[Literal["defaults", "random", "rb-dsp"]], Parameter(consume_multiple=True, negative="")]
-    | None = None,
+    baseline: Annotated[
+        list[Literal["defaults", "random", "rb-dsp", "matchering"]] | None,
+        Parameter(consume_multiple=True, negative=""),
+    ] = None,
+    source: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    oracle: int = 0,
     pesq: Annotated[bool, Flag] = False,
+    plot: Path | None = None,
     markdown: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
@@ -82,9 +93,16 @@ def synthetic(
         any case.
     baseline
         Also score the plugins' default settings, random ones, or the rule-based baseline (rb-dsp: match the average
-        spectrum, then compress until as loud), which uses no plugin.
+        spectrum, then compress until as loud) or Matchering (the extra `matchering`), which use no plugin.
+    source
+        Keep recordings of these sources (column `source`), and show each in a table of its own. --where "source!=a"
+        leaves one out.
+    oracle
+        Also search, with the target in hand, the best of so many settings for each pair, such as 1200 (slow).
     pesq
         Also score by PESQ (slow; speech only; larger is better).
+    plot
+        Also draw the ratios: .png, .svg or .pdf; of both protocols NAME.self.png and NAME.paper.png.
     markdown
         Also write the tables there.
     allow_version
@@ -99,7 +117,16 @@ def synthetic(
     names = ["self", "paper"] if protocol == "both" else [protocol]
     outs = [out.with_name(f"{out.stem}.{name}{out.suffix}") if len(names) > 1 else out for name in names]
     places = [*outs, *([markdown] if markdown else [])]
-    check_request(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs)
+    plots = (
+        [plot.with_name(f"{plot.stem}.{name}{plot.suffix}") if len(names) > 1 else plot for name in names]
+        if plot
+        else []
+    )
+    check_request(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs, plots=plots)
+    if oracle < 0 or 0 < oracle < 20:
+        raise UsageError(f"--oracle {oracle}; expected at least 20 renders a pair, such as 1200, or 0 for none")
+    if source:
+        where = ",".join([*([where] if where else []), f"source={'|'.join(source)}"])
     paths = [shelf.find("controllers", item) for item in controller]
     if pesq:
         from blackbox_afx.metrics.pesq import available
@@ -124,6 +151,7 @@ def synthetic(
             segment=segment,
             sample_rate=sample_rate,
             pesq=pesq,
+            oracle=oracle,
             jobs=jobs,
             allow_version=allow_version,
             command=command_line(sys.argv[1:]),
@@ -135,6 +163,10 @@ def synthetic(
     if markdown:
         content[markdown] = text + "\n"
     publish_text(content, force=force)
+    if plots:
+        from blackbox_afx.plot.ratios import plot_ratios
+
+        places += [plot_ratios(report, place, force=force) for report, place in zip(reports, plots, strict=True)]
     if as_json:
         emit_json(reports if len(reports) > 1 else reports[0])
     else:
@@ -251,7 +283,7 @@ def check_request(
     segment: int | None = None,
     sample_rate: int | None = None,
     jobs: int | None = None,
-    plot: Path | None = None,
+    plots: Sequence[Path] = (),
 ) -> None:
     """Refuse wrong requests before anything heavy is imported."""
     from blackbox_afx.transfer.staging import check_place
@@ -266,7 +298,7 @@ def check_request(
         raise UsageError(f"--jobs {jobs}; expected at least 1")
     for place in places:
         check_place(place, force=force)
-    if plot is not None:
+    for place in plots:
         from blackbox_afx.plot.before_after import check_plot
 
-        check_plot(plot, force=force)
+        check_plot(place, force=force)

@@ -93,7 +93,7 @@ def realistic(
     if not controller and not baseline:
         raise UsageError("neither a controller nor a baseline was given; expected --controller FILE or --baseline NAME")
     places = [out, *([markdown] if markdown else [])]
-    check_request(places, force, segment=segment, sample_rate=sample_rate, jobs=jobs, plot=plot)
+    check_request(places, force, segment=segment, sample_rate=sample_rate, jobs=jobs, plots=[plot] if plot else [])
     paths = [Path(shelf.find("controllers", item)) for item in controller or ()]
     if "matchering" in (baseline or ()):
         from blackbox_afx.benchmark.matchering_method import check_matchering

@@ -192,7 +192,7 @@ def _rows(forced: str, folder: Path, where: str | None) -> tuple[list[Mapping[st
     ]
     wanted = parse_where(where) if where else {}
     for column, value in layout.defaults.items():
-        if column not in wanted:
+        if not {column, f"{column}!"} & set(wanted):
             kept = [row for row in kept if row[column] == value] or kept
     return (select(kept, where, folder, f"the layout of {layout.title}") if where else kept), layout, apart
 

@@ -82,12 +82,13 @@ def parse_where(where: str) -> dict[str, set[str]]:
     Parameters
     ----------
     where : str
-        ``column=value``, several joined by commas, all of which must hold; ``a|b`` allows either value.
+        ``column=value``, several joined by commas, all of which must hold; ``a|b`` allows either value, and
+        ``column!=a|b`` none of them.
 
     Returns
     -------
     dict of set
-        For each column the values it may have.
+        For each column the values it may have; under the column's name and ``!`` those it may not.
 
     Raises
     ------
@@ -135,15 +136,19 @@ def select(rows: Iterable[Mapping[str, str]], where: str, folder: Path, what: st
     rows = list(rows)
     wanted = parse_where(where)
     columns = list(rows[0])
-    for column in wanted:
+    for column in (name.removesuffix("!") for name in wanted):
         if column not in columns:
             raise UsageError(
                 f"{what or folder / NAME} has no column '{column}'; {nearest(column, columns)}; its columns are "
                 f"{', '.join(columns)}"
             )
-    kept = [row for row in rows if all(row[column] in values for column, values in wanted.items())]
+    kept = [
+        row
+        for row in rows
+        if all((row[name.removesuffix("!")] in values) != name.endswith("!") for name, values in wanted.items())
+    ]
     if not kept:
-        there = "; ".join(_values_of(rows, column) for column in wanted)
+        there = "; ".join(_values_of(rows, column.removesuffix("!")) for column in wanted)
         raise UsageError(f"no recording in {folder} has {where}; there are {there}")
     return kept
 

@@ -48,7 +48,7 @@ def plot_ratios(report: dict[str, Any], path: str | Path, *, force: bool = False
 
     methods = list(report["ratio"])
     metrics = [name for name in report["input"] if name != "interval"]
-    columns = min(3, len(metrics))
+    columns = 2 if len(metrics) == 4 else min(3, len(metrics))
     lines = -(-len(metrics) // columns)
     figure = Figure(figsize=(3.9 * columns, 1.0 + lines * (1.1 + 0.34 * len(methods))))
     panels = figure.subplots(lines, columns, squeeze=False).flatten()
