@@ -236,6 +236,13 @@ def test_a_missing_corpus_says_where_to_get_it(tmp_path):
         find_audio(f"manifest:{tmp_path / 'any'}")
 
 
+def test_filters_leave_out(tmp_path):
+    daps(tmp_path)
+    assert len(find_audio(tmp_path, where="version!=cleanraw|clean").recordings) == 40
+    assert "f1" not in find_audio(tmp_path, where="speaker!=f1").speakers
+    assert len(find_audio(tmp_path, where="speaker!=f1").recordings) == 19
+
+
 def test_filters_know_the_layouts_columns(tmp_path):
     vctk(tmp_path)
     with pytest.raises(UsageError, match=r"the layout of VCTK has no column 'microphone'.*mic"):
