@@ -198,7 +198,13 @@ def make_embedders(
             why = f"{name} can't be loaded ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
             missing(name, why)
     for path in controllers:
-        made += [ControllerEmbedder(method) for method in load_methods([path])]
+        # One by one, as they may have been learned at different rates.
+        for method in load_methods([path]):
+            name, count = method.name, 1
+            while method.name in {embedder.name for embedder in made}:
+                count += 1
+                method.name = f"{name}-{count}"
+            made.append(ControllerEmbedder(method))
     if not made:
         raise UsageError(
             f"no embedding can be used: {why or 'none was named'}; give --controller or another --embedding"

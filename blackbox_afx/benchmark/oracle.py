@@ -21,11 +21,10 @@ from typing import Any
 import numpy as np
 
 from blackbox_afx.benchmark.pairs import Pair
-from blackbox_afx.errors import FarmError
 from blackbox_afx.metrics.stft_numpy import StftTarget
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
-from blackbox_afx.plugins.jobs import CallJob, audio_flaw
+from blackbox_afx.plugins.jobs import CallJob, RenderJob, audio_flaw
 
 SCREEN = 0.15
 """Share of the renders that look around at random before the search begins from the best of them."""
@@ -163,36 +162,27 @@ class Oracle:
         self.spent = 0
         self.done = 0
 
-    def predict(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:
-        """Give the best positions float64 [pairs, controls] that were found.
-
-        Raises
-        ------
-        FarmError
-            A search failed, which its retry did not mend.
-        """
+    def render(self, pairs: Sequence[Pair], sample_rate: int) -> list[np.ndarray | None]:
+        """Search and render each pair's best setting; float32 [samples], None where the plugins failed twice."""
         jobs = []
         for pair in pairs:
             samples = len(pair.source)
             one = self.spec.cost_s(samples / sample_rate, sample_rate, 1) + STFT_S * samples
-            args = (
-                self.spec,
-                pair.source,
-                pair.target,
-                sample_rate,
-                self.renders,
-                (self.seed, pair.index, 0x4F52),
-            )
+            seed = (self.seed, pair.index, 0x4F52)
+            args = (self.spec, pair.source, pair.target, sample_rate, self.renders, seed)
             jobs.append(CallJob(function=search_setting, args=args, spec=self.spec, cost=self.renders * one))
-        found = np.zeros((len(pairs), len(self.spec.space)))
+        found: dict[int, np.ndarray] = {}
         for result in self.farm.run_iter(jobs):
-            if result.failure is not None:
-                raise FarmError(
-                    f"the search for pair {pairs[result.index].index} failed: {result.failure.plugin}: "
-                    f"{result.failure.message}; leave --oracle out, or probe the plugin again"
-                )
-            found[result.index] = result.value[:-2]
-            self.spent += int(result.value[-1])
+            if result.failure is None:
+                found[result.index] = result.value[:-2]
+                self.spent += int(result.value[-1])
             self.done += 1
             self.tell(self.done)
-        return found
+        rendered: list[np.ndarray | None] = [None] * len(pairs)
+        last = [
+            RenderJob(spec=self.spec, audio=pairs[k].source[None], positions=best, sample_rate=sample_rate)
+            for k, best in found.items()
+        ]
+        for k, result in zip(found, self.farm.run(last), strict=True):
+            rendered[k] = None if result.failure else result.value[0]
+        return rendered

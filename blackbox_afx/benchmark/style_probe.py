@@ -26,6 +26,8 @@ RATE = 44100
 SEGMENT_S = 131072 / 24000
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 MAX_MINUTES = 90.0
+TRIES = 100
+"""Deals, until every part has every style: where recordings are few, some leave one out."""
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -63,10 +65,21 @@ def make_examples(clips: ClipSet, *, segment: int, most: int, seed: int) -> list
         for clip in clips.clips
         if len(clip.audio) >= LEAD + segment // 2 and peak_dbfs(clip.audio[LEAD:]) > SILENT_BELOW_DBFS
     ]
-    order = np.random.default_rng([seed, 0x5052]).permutation(len(usable))
+    by_recording: dict[str, list[int]] = {}
+    for k, clip in enumerate(usable):
+        by_recording.setdefault(str(clip.path), []).append(k)
+    names = sorted(by_recording)
+    names = [names[k] for k in np.random.default_rng([seed, 0x5052]).permutation(len(names))]
+    # Round after round each recording gives a stretch, in another style than the round before.
+    turns = max(map(len, by_recording.values()), default=0)
+    order = [
+        ((place + turn) % len(STYLES), by_recording[name][turn])
+        for turn in range(turns)
+        for place, name in enumerate(names)
+        if turn < len(by_recording[name])
+    ]
     examples = []
-    for number, k in enumerate(order[: most * len(STYLES)]):
-        style = number % len(STYLES)
+    for number, (style, k) in enumerate(order[: most * len(STYLES)]):
         dry = usable[k].audio[: LEAD + segment]
         rng = np.random.default_rng([seed, 0x5045, number])
         wet = apply_style(rng, dry, clips.sample_rate, list(STYLES)[style])[LEAD:]
@@ -93,28 +106,28 @@ def deal(examples: Sequence[Example], each: int, rng: np.random.Generator) -> di
     Raises
     ------
     AudioError
-        A part lacks a style.
+        There are too few recordings for that.
     """
     by_recording: dict[str, list[int]] = {}
     for index, example in enumerate(examples):
         by_recording.setdefault(example.recording, []).append(index)
     names = sorted(by_recording)
-    names = [names[k] for k in rng.permutation(len(names))]
-    counts = np.cumsum([len(by_recording[name]) for name in names])
-    first, second = (np.searchsorted(counts, share * len(examples)) for share in (0.6, 0.8))
-    parts = {"train": names[:first], "val": names[first:second], "test": names[second:]}
-    dealt = {}
-    for part, recordings in parts.items():
-        inside = [index for name in recordings for index in by_recording[name]]
-        by_style = [[index for index in inside if examples[index].style == style] for style in range(len(STYLES))]
-        fewest = min(min(map(len, by_style)), round(SHARES[part] * each))
-        if fewest < 1:
-            raise AudioError(
-                f"{len(examples)} stretches of {len(names)} recordings leave the part '{part}' without one of the "
-                f"{len(STYLES)} styles; use more recordings, or a shorter --segment"
-            )
-        dealt[part] = [index for some in by_style for index in some[:fewest]]
-    return dealt
+    for _ in range(TRIES):
+        order = [names[k] for k in rng.permutation(len(names))]
+        counts = np.cumsum([len(by_recording[name]) for name in order])
+        first, second = (int(np.searchsorted(counts, share * len(examples))) for share in (0.6, 0.8))
+        dealt = {}
+        for part, recordings in (("train", order[:first]), ("val", order[first:second]), ("test", order[second:])):
+            inside = [index for name in recordings for index in by_recording[name]]
+            by_style = [[index for index in inside if examples[index].style == style] for style in range(len(STYLES))]
+            fewest = min(min(map(len, by_style)), round(SHARES[part] * each))
+            dealt[part] = [index for some in by_style for index in some[:fewest]]
+        if all(dealt.values()):
+            return dealt
+    raise AudioError(
+        f"{len(examples)} stretches of {len(names)} recordings can't be dealt to three parts with all of "
+        f"{len(STYLES)} styles in each; use more recordings, or a shorter --segment"
+    )
 
 
 def run_style_probe(
