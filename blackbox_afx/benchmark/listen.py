@@ -113,7 +113,9 @@ def make_listening_page(
         max_minutes=MAX_MINUTES,
         seed=seed,
     )
-    maker = PairMaker(clips, protocol, target_chain, seed=seed, segment=round(SECONDS * rate))
+    # Where recordings are short, half of them still give two halves.
+    segment = min(round(SECONDS * rate), int(np.median([len(clip.audio) for clip in clips.clips])))
+    maker = PairMaker(clips, protocol, target_chain, seed=seed, segment=segment)
     chains = [method.spec for method in methods if method.spec is not None]
     trusted = all(spec.trusted for spec in chains)
     with Farm(jobs if jobs is not None or not trusted else 1) as farm:

@@ -32,8 +32,11 @@ class Links(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.loaded += [value for key, value in attrs if key in ("src", "href", "srcset", "data")]
-        if tag not in ("meta", "link", "br", "path"):
+        if tag != "meta":
             self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        """Let tags that close themselves be."""
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
