@@ -77,7 +77,7 @@ def page(facts: dict[str, Any], pairs: Sequence[Sequence[Track]]) -> str:
             cells = "".join(_cell(track, name, results) for name in ALWAYS)
             rows.append(
                 f"<tr><td>{escape(track.name)}</td><td>{waveform(track.audio, scale)}</td>"
-                f'<td><audio controls preload="none" src="{escape(track.file)}"></audio></td>{cells}</tr>'
+                f'<td><audio controls preload="metadata" src="{escape(track.file)}"></audio></td>{cells}</tr>'
             )
         who = escape(facts["pairs"][number - 1]["speaker"])
         sections.append(

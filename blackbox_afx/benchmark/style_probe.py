@@ -181,7 +181,7 @@ def run_style_probe(
     """
     began = time.perf_counter()
     left_out: dict[str, str] = {}
-    made = make_embedders(embeddings, controllers, lambda name, why: left_out.setdefault(name, why))
+    made = make_embedders(embeddings, controllers, left_out.__setitem__)
     for why in left_out.values():
         warn(f"left out: {why}")
     segment = segment or round(SEGMENT_S * RATE)

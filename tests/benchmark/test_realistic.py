@@ -220,15 +220,16 @@ def test_examples_are_split_by_recording():
 def test_the_styles_command(tmp_path, capsys, corpus):
     controller = untrained(tmp_path / "c.safetensors", [builtin_profile("ChannelStrip")])
     arguments = ["styles", "--audio", str(corpus), "--controller", str(controller), "--segment", "16384"]
-    arguments += ["--embedding", "random-mel", "openl3", "--repeats", "2", "--epochs", "30"]
+    arguments += ["--embedding", "random-mel", "statistics", "openl3", "--repeats", "2", "--epochs", "200"]
     status, out, err = afx(capsys, *arguments, "--out", str(tmp_path / "s.json"))
     assert status == 0, err
     report = json.loads((tmp_path / "s.json").read_text())
-    assert set(report["embeddings"]) | set(report["left_out"]) == {"random-mel", "openl3", "c"}
+    assert set(report["embeddings"]) | set(report["left_out"]) == {"random-mel", "statistics", "openl3", "c"}
     for found in report["embeddings"].values():
         assert found["interval"][0] <= found["f1"] <= found["interval"][1]
     assert report["embeddings"]["random-mel"]["dimension"] == 4096
-    assert report["embeddings"]["c"]["f1"] > 0.3
+    # Chance has 0.2; an untrained controller's scaling clips what it hears, so nothing is asked of it.
+    assert report["embeddings"]["statistics"]["f1"] > 0.4
     if importlib.util.find_spec("openl3") is None:
         assert "openl3 is not installed" in report["left_out"]["openl3"]
         assert "Left out: openl3" in out
