@@ -21,6 +21,7 @@ import soundfile
 from blackbox_afx.audio import resample
 from blackbox_afx.benchmark.pairs import Pair
 from blackbox_afx.errors import UsageError
+from blackbox_afx.plugins.chain import ChainSpec
 
 RATE = 44100
 NAME = "matchering"
@@ -77,10 +78,10 @@ def match_with_matchering(source: np.ndarray, reference: np.ndarray, sample_rate
 class Matchering:
     """Matchering beside the methods that set plugins."""
 
-    name, spec = NAME, None
-
     def __init__(self) -> None:
         check_matchering()
+        self.name: str = NAME
+        self.spec: ChainSpec | None = None
 
     def render(self, pairs: Sequence[Pair], sample_rate: int) -> list[np.ndarray | None]:
         """Process each pair's input; None where Matchering refuses it."""

@@ -151,13 +151,11 @@ def make_baseline(name: str, spec: ChainSpec | None, seed: int) -> AnyMethod:
         from blackbox_afx.benchmark.matchering_method import Matchering
 
         return Matchering()
-    if spec is None and name in BASELINES:
+    if name not in BASELINES:
+        raise UsageError(f"no baseline is called '{name}'; known: {', '.join(BASELINES)}")
+    if spec is None:
         raise UsageError(f"the baseline '{name}' needs a chain; give a controller, or one of {', '.join(CHAINLESS)}")
-    if name == "defaults":
-        return DefaultSettings(spec)
-    if name == "random":
-        return RandomSettings(spec, seed)
-    raise UsageError(f"no baseline is called '{name}'; known: {', '.join(BASELINES)}")
+    return DefaultSettings(spec) if name == "defaults" else RandomSettings(spec, seed)
 
 
 def load_methods(paths: Sequence[str | os.PathLike[str]]) -> list[ControllerMethod]:

@@ -157,7 +157,8 @@ class Oracle:
         seed: int,
         tell: Callable[[int], None] = lambda done: None,
     ) -> None:
-        self.name, self.spec, self.farm = name, spec, farm
+        self.name, self.farm, self.chain = name, farm, spec
+        self.spec: ChainSpec | None = spec
         self.renders, self.seed, self.tell = renders, seed, tell
         self.spent = 0
         self.done = 0
@@ -167,10 +168,10 @@ class Oracle:
         jobs = []
         for pair in pairs:
             samples = len(pair.source)
-            one = self.spec.cost_s(samples / sample_rate, sample_rate, 1) + STFT_S * samples
+            one = self.chain.cost_s(samples / sample_rate, sample_rate, 1) + STFT_S * samples
             seed = (self.seed, pair.index, 0x4F52)
-            args = (self.spec, pair.source, pair.target, sample_rate, self.renders, seed)
-            jobs.append(CallJob(function=search_setting, args=args, spec=self.spec, cost=self.renders * one))
+            args = (self.chain, pair.source, pair.target, sample_rate, self.renders, seed)
+            jobs.append(CallJob(function=search_setting, args=args, spec=self.chain, cost=self.renders * one))
         found: dict[int, np.ndarray] = {}
         for result in self.farm.run_iter(jobs):
             if result.failure is None:
@@ -180,7 +181,7 @@ class Oracle:
             self.tell(self.done)
         rendered: list[np.ndarray | None] = [None] * len(pairs)
         last = [
-            RenderJob(spec=self.spec, audio=pairs[k].source[None], positions=best, sample_rate=sample_rate)
+            RenderJob(spec=self.chain, audio=pairs[k].source[None], positions=best, sample_rate=sample_rate)
             for k, best in found.items()
         ]
         for k, result in zip(found, self.farm.run(last), strict=True):
