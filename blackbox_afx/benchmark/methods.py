@@ -17,7 +17,10 @@ from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.transfer.rule_based import RuleBased
 
-BASELINES = ("defaults", "random", "rb-dsp")
+BASELINES = ("defaults", "random", "rb-dsp", "matchering")
+CHAINLESS = ("rb-dsp", "matchering")
+"""Those that need no chain."""
+ORACLE = "oracle"
 BATCH = 16
 
 
@@ -134,21 +137,25 @@ class RuleBasedMethod:
             return None
 
 
-def make_baseline(name: str, spec: ChainSpec, seed: int) -> AnyMethod:
+def make_baseline(name: str, spec: ChainSpec | None, seed: int) -> AnyMethod:
     """Make a baseline by name.
 
     Raises
     ------
     UsageError
-        There is none of that name.
+        There is none of that name, it needs a chain and there is none, or it is not installed.
     """
-    if name == "defaults":
-        return DefaultSettings(spec)
-    if name == "random":
-        return RandomSettings(spec, seed)
     if name == "rb-dsp":
         return RuleBasedMethod()
-    raise UsageError(f"no baseline is called '{name}'; known: {', '.join(BASELINES)}")
+    if name == "matchering":
+        from blackbox_afx.benchmark.matchering_method import Matchering
+
+        return Matchering()
+    if name not in BASELINES:
+        raise UsageError(f"no baseline is called '{name}'; known: {', '.join(BASELINES)}")
+    if spec is None:
+        raise UsageError(f"the baseline '{name}' needs a chain; give a controller, or one of {', '.join(CHAINLESS)}")
+    return DefaultSettings(spec) if name == "defaults" else RandomSettings(spec, seed)
 
 
 def load_methods(paths: Sequence[str | os.PathLike[str]]) -> list[ControllerMethod]:
@@ -171,7 +178,7 @@ def load_methods(paths: Sequence[str | os.PathLike[str]]) -> list[ControllerMeth
     for path in map(Path, paths):
         stem = path.resolve().parent.name if path.stem == "weights" else path.stem
         name, count = stem, 1
-        while name in ("input", *BASELINES, *(method.name for method in methods)):
+        while name in ("input", ORACLE, *BASELINES, *(method.name for method in methods)):
             count += 1
             name = f"{stem}-{count}"
         network, card = load_controller(path)

@@ -65,6 +65,8 @@ class PairMaker:
     ----------
     speakers : tuple of str
         In the order in which they take turns.
+    corpus_of : dict of str
+        The corpus (manifest column `source`) of each speaker, where it is told.
     failures : list of str
         What went wrong with the pairs that were dropped.
     """
@@ -79,6 +81,7 @@ class PairMaker:
         self.protocol, self.spec, self.seed = protocol, spec, seed
         self.sample_rate = clips.sample_rate
         self.failures: list[str] = []
+        self.corpus_of: dict[str, str] = {clip.speaker: clip.source for clip in clips.clips if clip.source}
         shortest = (segment + 1) // 2
         by_speaker: dict[str, list[Clip]] = {}
         for clip in clips.clips:

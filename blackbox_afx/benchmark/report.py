@@ -86,7 +86,30 @@ def summarise_errors(errors: Errors, seed: int) -> dict[str, Any]:
     summary["input"] = figures(errors.input, None)
     summary["methods"] = {name: figures(rows, None) for name, rows in errors.methods.items()}
     summary["ratio"] = {name: figures(rows, errors.input) for name, rows in errors.methods.items()}
+    corpora = sorted(set(errors.sources) - {""})
+    if len(corpora) > 1:
+        summary["sources"] = {corpus: _of_source(errors, corpus, seed) for corpus in corpora}
     return summary
+
+
+def _of_source(errors: Errors, corpus: str, seed: int) -> dict[str, Any]:
+    """Summarise the pairs of one corpus."""
+    rows = [k for k, source in enumerate(errors.sources) if source == corpus]
+    part = summarise_errors(
+        Errors(
+            metrics=errors.metrics,
+            speakers=tuple(errors.speakers[k] for k in rows),
+            input=errors.input[rows],
+            methods={name: found[rows] for name, found in errors.methods.items()},
+            failed={},
+        ),
+        seed,
+    )
+    return {
+        "pairs": len(rows),
+        "speakers": len(part["speakers"]),
+        **{k: part[k] for k in ("input", "methods", "ratio")},
+    }
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -129,6 +152,20 @@ def markdown(report: dict[str, Any]) -> str:
                     "",
                     f"{HEADINGS[metric]} could not be measured on {count} of {report['pairs']} pairs of {name}.",
                 ]
+    for corpus, part in report.get("sources", {}).items():
+        lines += [
+            "",
+            f"Of these from {corpus}, {part['pairs']} pairs, {part['speakers']} speakers or artists, share of the "
+            "input's error:",
+            "",
+            *_table(metrics, {name: [_ratio(row, m) for m in metrics] for name, row in part["ratio"].items()}),
+        ]
+    if "oracle" in report:
+        lines += [
+            "",
+            f"The oracle knows the target: per pair the best of {report['oracle']['renders_a_pair']} settings by STFT "
+            f"distance, found by CMA-ES ({sum(report['oracle']['renders'].values())} renders in all).",
+        ]
     if "pesq" in metrics:
         lines += ["", "PESQ is a score, not an error: larger is better."]
     return "\n".join(lines)

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from blackbox_afx.benchmark.methods import AnyMethod, common_chain, load_methods, make_baseline
+from blackbox_afx.benchmark.methods import (
+    ORACLE,
+    AnyMethod,
+    ControllerMethod,
+    common_chain,
+    load_methods,
+    make_baseline,
+)
+from blackbox_afx.benchmark.oracle import Oracle
 from blackbox_afx.benchmark.pairs import PairMaker
 from blackbox_afx.benchmark.report import summarise_errors, versions
 from blackbox_afx.benchmark.synthetic import run_synthetic
@@ -33,6 +41,7 @@ def run_protocols(
     segment: int | None = None,
     sample_rate: int | None = None,
     pesq: bool = False,
+    oracle: int = 0,
     jobs: int | None = None,
     allow_version: bool = False,
     command: str = "",
@@ -49,7 +58,8 @@ def run_protocols(
     controllers : sequence of Path
     where : str, optional
         As `find_audio`.
-    baselines : sequence of {"defaults", "random", "rb-dsp"}
+    baselines : sequence of str
+        As `make_baseline`.
     pairs, seed : int
     segment : int, optional
         Samples of a half; by default as many seconds as the first controller was learned with.
@@ -57,6 +67,8 @@ def run_protocols(
         Hertz that plugins render and metrics compare at; the controllers' own by default. They hear at their own
         in any case.
     pesq : bool
+    oracle : int >= 0
+        Renders a pair with which the best setting is searched; 0 for none.
     jobs : int, optional
         Worker processes.
     allow_version : bool
@@ -98,13 +110,23 @@ def run_protocols(
     chains = {method.name: method.spec for method in methods if method.spec is not None}
     trusted = all(spec.trusted for spec in chains.values())
     reports = []
-    with Farm(jobs if jobs is not None or not trusted else 1) as farm:
+    # A search is worth the start of workers even where the effects are built in.
+    with Farm(jobs if jobs is not None or not trusted or oracle else 1) as farm:
         for number, protocol in enumerate(protocols):
             began = time.perf_counter()
+            oracles = _oracles(
+                learned,
+                farm,
+                oracle,
+                seed,
+                lambda done, n=number, p=protocol: progress(
+                    (n + done / pairs) * pairs, pairs * len(protocols), f"{p}: searched for {done} of {pairs} pairs"
+                ),
+            )
             maker = PairMaker(clips, protocol, target_chain, seed=seed, segment=segment)
             errors = run_synthetic(
                 maker,
-                methods,
+                [*methods, *oracles],
                 farm,
                 pairs=pairs,
                 metrics=(*ALWAYS, "pesq") if pesq else ALWAYS,
@@ -125,7 +147,40 @@ def run_protocols(
                     "segment": segment,
                     "chains": {name: spec.label for name, spec in chains.items()},
                     "seconds": round(time.perf_counter() - began, 1),
+                    **_searched(oracles),
                     **summarise_errors(errors, seed),
                 }
             )
     return reports
+
+
+def _oracles(
+    learned: Sequence[ControllerMethod], farm: Farm, renders: int, seed: int, tell: Callable[[int], None]
+) -> list[Oracle]:
+    """Make an oracle for each chain."""
+    chains = {method.spec.fingerprint(): method.spec for method in learned} if renders else {}
+    return [
+        Oracle(
+            ORACLE if len(chains) == 1 else f"{ORACLE} ({spec.label})",
+            spec,
+            farm,
+            renders=renders,
+            seed=seed,
+            tell=tell,
+        )
+        for spec in chains.values()
+    ]
+
+
+def _searched(oracles: Sequence[Oracle]) -> dict[str, Any]:
+    """Say what the searches took."""
+    if not oracles:
+        return {}
+    return {
+        "oracle": {
+            "search": "CMA-ES",
+            "objective": "stft",
+            "renders_a_pair": oracles[0].renders,
+            "renders": {oracle.name: oracle.spent for oracle in oracles},
+        }
+    }

@@ -30,6 +30,8 @@ class Errors(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     metrics : tuple of str
     speakers : tuple of str
         Of each pair.
+    sources : tuple of str
+        Which corpus each pair is from; empty texts where nobody says.
     input : float64 [pairs, metrics]
         NaN where it can't be measured.
     methods : dict of str to float64 [pairs, metrics]
@@ -45,6 +47,7 @@ class Errors(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     methods: dict[str, np.ndarray]
     failed: dict[str, int]
     last_failure: str = ""
+    sources: tuple[str, ...] = ()
 
 
 def run_synthetic(
@@ -114,7 +117,7 @@ def run_synthetic(
                 failed[method.name] += len(messages)
                 last = messages[-1] if messages else last
                 after[method.name] += score(targets, rendered)
-            _stop_if_hopeless(failed, start + len(portion), pairs, last)
+            stop_if_hopeless(failed, start + len(portion), pairs, last)
             progress(min(start + PORTION, pairs), pairs)
     shape = (len(kept), len(metrics))
     return Errors(
@@ -124,6 +127,7 @@ def run_synthetic(
         methods={name: np.array(rows, np.float64).reshape(shape) for name, rows in after.items()},
         failed=failed,
         last_failure=last,
+        sources=tuple(maker.corpus_of.get(pair.speaker, "") for pair in kept),
     )
 
 
@@ -160,7 +164,7 @@ def render(
     )
 
 
-def _stop_if_hopeless(failed: dict[str, int], done: int, pairs: int, last: str) -> None:
+def stop_if_hopeless(failed: dict[str, int], done: int, pairs: int, last: str) -> None:
     """Stop as soon as more than one in twenty of all pairs failed: no later success can mend that."""
     for name, count in failed.items():
         if count > FAILURES_ALLOWED * pairs:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from blackbox_afx import shelf
-from blackbox_afx.cli.benchmark_match import match
 from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
 from blackbox_afx.errors import UsageError
 
 app = App(name="benchmark")
 """One command a table."""
-app.command(match)
+
+# Each of these has a file of its own, imported when it is called.
+for _name, _help in (
+    ("realistic", "Score transfers to the style of another's recording, where no target is known."),
+    ("styles", "Tell five styles of production apart with one linear layer on frozen embeddings."),
+    ("listen", "Write a page to listen to pairs and what each method made of them."),
+    ("match", "Compare searching on the plugin with plain CMA-ES, and controllers with what refining makes of them."),
+    ("complexity", "Time a training step of each method in its parts, rendering, and count parameters."),
+):
+    app.command(f"blackbox_afx.cli.benchmark_{_name}:{_name}", name=_name, help=_help)
 
 Flag = Parameter(negative="")
 
@@ -42,9 +51,14 @@ def synthetic(
     seed: int = 42,
     segment: int | None = None,
     sample_rate: int | None = None,
-    baseline: Annotated[list[Literal["defaults", "random", "rb-dsp"]], Parameter(consume_multiple=True, negative="")]
-    | None = None,
+    baseline: Annotated[
+        list[Literal["defaults", "random", "rb-dsp", "matchering"]] | None,
+        Parameter(consume_multiple=True, negative=""),
+    ] = None,
+    source: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    oracle: int = 0,
     pesq: Annotated[bool, Flag] = False,
+    plot: Path | None = None,
     markdown: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
@@ -81,9 +95,16 @@ def synthetic(
         any case.
     baseline
         Also score the plugins' default settings, random ones, or the rule-based baseline (rb-dsp: match the average
-        spectrum, then compress until as loud), which uses no plugin.
+        spectrum, then compress until as loud) or Matchering (the extra `matchering`), which use no plugin.
+    source
+        Keep recordings of these sources (column `source`), and show each in a table of its own. --where "source!=a"
+        leaves one out.
+    oracle
+        Also search, with the target in hand, the best of so many settings for each pair, such as 1200 (slow).
     pesq
         Also score by PESQ (slow; speech only; larger is better).
+    plot
+        Also draw the ratios: .png, .svg or .pdf; of both protocols NAME.self.png and NAME.paper.png.
     markdown
         Also write the tables there.
     allow_version
@@ -98,7 +119,16 @@ def synthetic(
     names = ["self", "paper"] if protocol == "both" else [protocol]
     outs = [out.with_name(f"{out.stem}.{name}{out.suffix}") if len(names) > 1 else out for name in names]
     places = [*outs, *([markdown] if markdown else [])]
-    check_request(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs)
+    plots = (
+        [plot.with_name(f"{plot.stem}.{name}{plot.suffix}") if len(names) > 1 else plot for name in names]
+        if plot
+        else []
+    )
+    check_request(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs, plots=plots)
+    if oracle < 0 or 0 < oracle < 20:
+        raise UsageError(f"--oracle {oracle}; expected at least 20 renders a pair, such as 1200, or 0 for none")
+    if source:
+        where = ",".join([*([where] if where else []), f"source={'|'.join(source)}"])
     paths = [shelf.find("controllers", item) for item in controller]
     if pesq:
         from blackbox_afx.metrics.pesq import available
@@ -123,6 +153,7 @@ def synthetic(
             segment=segment,
             sample_rate=sample_rate,
             pesq=pesq,
+            oracle=oracle,
             jobs=jobs,
             allow_version=allow_version,
             command=command_line(sys.argv[1:]),
@@ -134,6 +165,10 @@ def synthetic(
     if markdown:
         content[markdown] = text + "\n"
     publish_text(content, force=force)
+    if plots:
+        from blackbox_afx.plot.ratios import plot_ratios
+
+        places += [plot_ratios(report, place, force=force) for report, place in zip(reports, plots, strict=True)]
     if as_json:
         emit_json(reports if len(reports) > 1 else reports[0])
     else:
@@ -205,7 +240,7 @@ def automation(
     places = [out, *([markdown] if markdown else [])]
     if items < 1:
         raise UsageError(f"--items {items}; expected at least 1")
-    check_request(places, force, pairs=1, segment=None, sample_rate=None, jobs=jobs)
+    check_request(places, force, jobs=jobs)
     path = shelf.find("controllers", controller)
 
     from blackbox_afx.benchmark.automation import markdown as table
@@ -242,113 +277,15 @@ def automation(
         note(f"wrote {place}")
 
 
-@app.command
-@example("""
-$ afx benchmark complexity zam_eq2 zam_comp --out complexity.json
-ZamEQ2 > ZamComp, 17 controls, encoder efficientnet_b2, 4 x 5.46 s at 24000 Hz, cpu, 2 threads, ...
-
-| method   | encoder | effect ...
-...
-wrote complexity.json
-""")
-def complexity(
-    *plugins: Annotated[str, Parameter(name="PLUGIN")],
-    out: Path,
-    method: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None,
-    encoder: str = "efficientnet_b2",
-    batch: int = 4,
-    segment: int = 131072,
-    sample_rate: int = 24000,
-    repeats: int = 5,
-    threads: int | None = None,
-    device: str = "cpu",
-    markdown: Path | None = None,
-    allow_version: Annotated[bool, Flag] = False,
-    jobs: int | None = None,
-    force: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> None:
-    """Time a training step of each method in its parts, rendering against real time, and count parameters.
-
-    Parameters
-    ----------
-    plugins
-        The chain that is controlled, as for `afx learn`; channel_strip by default.
-    out
-        The JSON file to write.
-    method
-        Rows of the table: autodiff, autodiff_paper, spsa, orthogonal, rb-dsp, ...; all that suit by default.
-    encoder
-        efficientnet_b2, as in the paper, or statistics.
-    batch
-        Examples of a step.
-    segment
-        Samples of an example.
-    sample_rate
-        Hertz.
-    repeats
-        Timed steps of each method; the median is reported.
-    threads
-        That torch computes with; as it chooses by default.
-    device
-        cpu or cuda; plugins run on the CPU in any case.
-    markdown
-        Also write the table there.
-    allow_version
-        Use plugins of another version than their profile was made on.
-    jobs
-        Render workers; by default as many as there are cores.
-    force
-        Replace what is there.
-    as_json
-        Print the JSON instead of the table.
-    """
-    for name, number in (("batch", batch), ("repeats", repeats), ("threads", threads)):
-        if number is not None and number < 1:
-            raise UsageError(f"--{name} {number}; expected at least 1")
-    places = [out, *([markdown] if markdown else [])]
-    check_request(places, force, pairs=1, segment=segment, sample_rate=sample_rate, jobs=jobs)
-
-    from blackbox_afx.benchmark.complexity import markdown as table
-    from blackbox_afx.benchmark.complexity import measure
-    from blackbox_afx.benchmark.report import command_line
-    from blackbox_afx.plugins.chain import ChainSpec
-    from blackbox_afx.plugins.resolve import resolve_plugin
-    from blackbox_afx.transfer.staging import publish_text
-
-    tokens = plugins or ("channel_strip",)
-    profiles = [resolve_plugin(token, allow_version=allow_version, note=note) for token in tokens]
-    with progress("benchmark", total=1) as meter:
-        report = measure(
-            ChainSpec(profiles=tuple(profiles)),
-            methods=method,
-            encoder=encoder,
-            batch=batch,
-            segment=segment,
-            sample_rate=sample_rate,
-            repeats=repeats,
-            threads=threads,
-            jobs=jobs,
-            device=device,
-            command=command_line(sys.argv[1:]),
-            warn=warn,
-            progress=lambda done, total, text: meter.update(done, text, total),
-        )
-    text = table(report)
-    content: dict[Path, Any] = {out: report}
-    if markdown:
-        content[markdown] = text + "\n"
-    publish_text(content, force=force)
-    if as_json:
-        emit_json(report)
-    else:
-        say(text)
-    for place in places:
-        note(f"wrote {place}")
-
-
 def check_request(
-    places: list[Path], force: bool, *, pairs: int, segment: int | None, sample_rate: int | None, jobs: int | None
+    places: list[Path],
+    force: bool,
+    *,
+    pairs: int = 1,
+    segment: int | None = None,
+    sample_rate: int | None = None,
+    jobs: int | None = None,
+    plots: Sequence[Path] = (),
 ) -> None:
     """Refuse wrong requests before anything heavy is imported."""
     from blackbox_afx.transfer.staging import check_place
@@ -363,3 +300,7 @@ def check_request(
         raise UsageError(f"--jobs {jobs}; expected at least 1")
     for place in places:
         check_place(place, force=force)
+    for place in plots:
+        from blackbox_afx.plot.before_after import check_plot
+
+        check_plot(place, force=force)

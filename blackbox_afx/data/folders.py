@@ -1,20 +1,23 @@
-"""Find the recordings in a folder: from its MANIFEST.csv, or from the files themselves.
+"""Find the recordings in a folder: from its MANIFEST.csv, from a corpus's layout, or from the files themselves.
 
-Conventions: `learn` reads the splits train and val, `benchmark` reads test. A manifest's `split` is honoured.
-Without one, learning holds out a tenth, by top sub-folder (a speaker, an artist) where there are five or more and
-by file otherwise; benchmarks read all. A single recording is cut: its last tenth is for validation.
+Conventions: `learn` reads the splits train and val, `benchmark` reads test. A manifest's `split` is honoured, and so
+is a corpus's own; what a corpus lacks is held out by speaker or artist. In any other folder learning holds out a
+tenth, by top sub-folder (a speaker, an artist) where there are five or more and by file otherwise, and benchmarks read
+all. A single recording is cut: its last tenth is for validation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from blackbox_afx.audio import AudioInfo, info, list_audio
-from blackbox_afx.data.manifest import canonical_split, read_manifest, select, speaker_of
-from blackbox_afx.data.splits import group_of, hold_out
+from blackbox_afx.audio import AudioInfo, list_audio
+from blackbox_afx.data.corpora import LAYOUTS, Layout, corpus_rows, recognise, split_forced, where_to_get
+from blackbox_afx.data.headers import read_headers
+from blackbox_afx.data.manifest import canonical_split, parse_where, read_manifest, select, speaker_of
+from blackbox_afx.data.splits import deal_speakers, group_of, hold_out
 from blackbox_afx.errors import AudioError, UsageError
 
 PURPOSES = ("learn", "benchmark")
@@ -54,6 +57,10 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     folder: Path
     recordings: tuple[Recording, ...]
     skipped: tuple[Skipped, ...] = ()
+    layout: str = ""
+    """Name of the corpus whose layout it is."""
+    apart: int = 0
+    """Recordings of a corpus that were left out because their speaker or artist is in another split as well."""
 
     def in_split(self, split: str) -> tuple[Recording, ...]:
         """Return the recordings of one split."""
@@ -77,6 +84,10 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def describe(self) -> str:
         """Say in one line what was found and what was left out."""
         text = f"{len(self.recordings)} recordings, {self.minutes:.1f} min, {len(self.speakers)} speakers or artists"
+        if self.layout:
+            text += f", laid out as {LAYOUTS[self.layout].title}"
+        if self.apart:
+            text += f"; {self.apart} left out, as their speakers or artists are in another split"
         if self.skipped:
             names = ", ".join(item.path.name for item in self.skipped[:5])
             more = f" and {len(self.skipped) - 5} more" if len(self.skipped) > 5 else ""
@@ -84,19 +95,30 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return text
 
 
-def find_audio(folder: str | Path, *, where: str | None = None, purpose: str = "learn", seed: int = 0) -> Collection:
+def find_audio(
+    folder: str | Path,
+    *,
+    where: str | None = None,
+    purpose: str = "learn",
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Collection:
     """Find the usable recordings in a folder and tell their splits.
 
     Parameters
     ----------
     folder : str or Path
-        With a MANIFEST.csv, the files that it lists; otherwise all audio files in it and its sub-folders.
+        With a MANIFEST.csv, the files that it lists; of a corpus in `blackbox_afx.data.corpora`, its recordings;
+        otherwise all audio files in it and its sub-folders. ``NAME:FOLDER`` forces a layout.
     where : str, optional
-        Keep the recordings whose manifest columns have these values, such as ``type=speech,source=a|b``.
+        Keep the recordings whose manifest columns have these values, such as ``type=speech,source=a|b``. Where it
+        names the column `split`, benchmarks take what it names instead of test.
     purpose : {"learn", "benchmark"}
-        How to split what no manifest splits.
+        How to split what nobody splits.
     seed : int
-        Chooses what is held out.
+        Chooses what is held out of a folder that is no corpus.
+    progress : callable
+        Told how many headers were read, of how many.
 
     Returns
     -------
@@ -108,32 +130,20 @@ def find_audio(folder: str | Path, *, where: str | None = None, purpose: str = "
     AudioError
         For no such folder, no audio in it, only unreadable files, or a manifest that can't be used.
     UsageError
-        For a filter without a manifest, on an unknown column, or that leaves nothing.
+        For a filter without columns, on an unknown column, or that leaves nothing, and for an unknown layout.
     """
     if purpose not in PURPOSES:
         raise UsageError(f"purpose '{purpose}'; expected one of {', '.join(PURPOSES)}")
-    folder = Path(folder)
-    rows = read_manifest(folder)
-    if rows is None:
-        if where:
-            # A wrong folder is the likelier mistake, so it is looked at first.
-            list_audio(folder)
-            raise UsageError(
-                f"{folder} has no MANIFEST.csv, so '{where}' filters on nothing; leave the filter out, or add one"
-            )
-        rows = _rows_from_files(folder)
-    elif where:
-        rows = select(rows, where, folder)
+    forced, folder = split_forced(folder)
+    rows, layout, apart = _rows(forced, folder, where)
+    if purpose == "benchmark" and where and "split" in parse_where(where):
+        rows = [{**row, "split": "test"} for row in rows]
     found: list[tuple[Mapping[str, str], AudioInfo]] = []
     skipped: list[Skipped] = []
-    for row in rows:
-        path = folder / row["path"].replace("\\", "/")
-        try:
-            about = info(path)
-            if about.frames == 0:
-                raise AudioError(f"{path} holds no samples")
-        except AudioError as error:
-            skipped.append(Skipped(path=path, reason=str(error)))
+    paths = [row["path"].replace("\\", "/") for row in rows]
+    for row, path, about in zip(rows, paths, read_headers(folder, paths, progress), strict=True):
+        if isinstance(about, AudioError):
+            skipped.append(Skipped(path=folder / path, reason=str(about)))
         else:
             found.append((row, about))
     if not found:
@@ -145,7 +155,46 @@ def find_audio(folder: str | Path, *, where: str | None = None, purpose: str = "
     recordings = [_recording(row, about, split) for (row, about), split in zip(found, splits, strict=True)]
     if purpose == "learn" and len(recordings) == 1 and not found[0][0].get("split"):
         recordings = _cut(recordings[0])
-    return Collection(folder=folder, recordings=tuple(recordings), skipped=tuple(skipped))
+    return Collection(
+        folder=folder,
+        recordings=tuple(recordings),
+        skipped=tuple(skipped),
+        layout=layout.name if layout else "",
+        apart=apart,
+    )
+
+
+def _rows(forced: str, folder: Path, where: str | None) -> tuple[list[Mapping[str, str]], Layout | None, int]:
+    """List a folder's recordings as filtered rows, the corpus they are, and how many were kept out of two splits."""
+    if not folder.exists():
+        hint = where_to_get(forced, folder)
+        raise AudioError(f"{folder}: no such folder; expected a folder of audio files; {hint or 'check the path'}")
+    if forced not in LAYOUTS:
+        rows = read_manifest(folder) if forced != "folder" else None
+        if forced == "manifest" and rows is None:
+            raise AudioError(f"{folder} has no MANIFEST.csv; expected one; add it, or leave 'manifest:' out")
+        if rows is not None:
+            return (select(rows, where, folder) if where else list(rows)), None, 0
+    found = None if forced == "folder" or forced in LAYOUTS else recognise(folder)
+    if found is None and forced not in LAYOUTS:
+        # A wrong folder is the likelier mistake than a wrong filter, so it is looked at first.
+        plain = _rows_from_files(folder)
+        if where:
+            raise UsageError(
+                f"{folder} has no MANIFEST.csv, so '{where}' filters on nothing; leave the filter out, or add one"
+            )
+        return list(plain), None, 0
+    layout, base = found if found else (LAYOUTS[forced], None)
+    corpus = corpus_rows(layout, folder, base)
+    splits, apart = deal_speakers([{**row, "split": canonical_split(row["split"])} for row in corpus])
+    kept: list[Mapping[str, str]] = [
+        {**row, "split": split} for row, split in zip(corpus, splits, strict=True) if split
+    ]
+    wanted = parse_where(where) if where else {}
+    for column, value in layout.defaults.items():
+        if not {column, f"{column}!"} & set(wanted):
+            kept = [row for row in kept if row[column] == value] or kept
+    return (select(kept, where, folder, f"the layout of {layout.title}") if where else kept), layout, apart
 
 
 def _rows_from_files(folder: Path) -> list[dict[str, str]]:

@@ -82,12 +82,13 @@ def parse_where(where: str) -> dict[str, set[str]]:
     Parameters
     ----------
     where : str
-        ``column=value``, several joined by commas, all of which must hold; ``a|b`` allows either value.
+        ``column=value``, several joined by commas, all of which must hold; ``a|b`` allows either value, and
+        ``column!=a|b`` none of them.
 
     Returns
     -------
     dict of set
-        For each column the values it may have.
+        For each column the values it may have; under the column's name and ``!`` those it may not.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def parse_where(where: str) -> dict[str, set[str]]:
     return wanted
 
 
-def select(rows: Iterable[Mapping[str, str]], where: str, folder: Path) -> list[Mapping[str, str]]:
+def select(rows: Iterable[Mapping[str, str]], where: str, folder: Path, what: str = "") -> list[Mapping[str, str]]:
     """Keep the rows that a filter allows.
 
     Parameters
@@ -119,6 +120,8 @@ def select(rows: Iterable[Mapping[str, str]], where: str, folder: Path) -> list[
         As for `parse_where`.
     folder : Path
         For messages.
+    what : str
+        What has the columns, for messages; the folder's manifest by default.
 
     Returns
     -------
@@ -133,15 +136,19 @@ def select(rows: Iterable[Mapping[str, str]], where: str, folder: Path) -> list[
     rows = list(rows)
     wanted = parse_where(where)
     columns = list(rows[0])
-    for column in wanted:
+    for column in (name.removesuffix("!") for name in wanted):
         if column not in columns:
             raise UsageError(
-                f"{folder / NAME} has no column '{column}'; {nearest(column, columns)}; its columns are "
+                f"{what or folder / NAME} has no column '{column}'; {nearest(column, columns)}; its columns are "
                 f"{', '.join(columns)}"
             )
-    kept = [row for row in rows if all(row[column] in values for column, values in wanted.items())]
+    kept = [
+        row
+        for row in rows
+        if all((row[name.removesuffix("!")] in values) != name.endswith("!") for name, values in wanted.items())
+    ]
     if not kept:
-        there = "; ".join(_values_of(rows, column) for column in wanted)
+        there = "; ".join(_values_of(rows, column.removesuffix("!")) for column in wanted)
         raise UsageError(f"no recording in {folder} has {where}; there are {there}")
     return kept
 

@@ -36,6 +36,8 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     path: Path
     start: float
     """Where it begins in the file, seconds."""
+    source: str = ""
+    """Which corpus it is from, where the manifest or the layout says so."""
 
 
 class ClipSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,7 +124,15 @@ def load_clips(
         if peak_dbfs(audio) < SILENT_BELOW_DBFS:
             silent.add(recording.path)
         else:
-            clips.append(Clip(audio=audio, speaker=recording.speaker, path=recording.path, start=at))
+            clips.append(
+                Clip(
+                    audio=audio,
+                    speaker=recording.speaker,
+                    path=recording.path,
+                    start=at,
+                    source=recording.source,
+                )
+            )
     # A silent stretch of a file that is also heard is a rest, not a fault.
     for path in sorted(silent - {clip.path for clip in clips}):
         skipped.setdefault(path, f"{path} is silent; expected sound; record or choose it again")

@@ -158,6 +158,31 @@ def test_the_table_averages_by_speaker_and_counts_what_has_no_figure():
     assert "LUFS (dB) could not be measured on 1 of 4 pairs of m." in text
 
 
+def test_sources_have_tables_of_their_own():
+    rng = np.random.default_rng(0)
+    rows = rng.random((6, 2))
+    errors = Errors(
+        metrics=("stft", "pesq"),
+        speakers=("a", "a", "b", "b", "c", "c"),
+        sources=("studio",) * 4 + ("radio",) * 2,
+        input=np.ones((6, 2)),
+        methods={"m": np.where([[False, True]] + [[False, False]] * 5, np.nan, rows)},
+        failed={},
+    )
+    summary = summarise_errors(errors, 0)
+    assert list(summary["sources"]) == ["radio", "studio"]
+    assert (summary["sources"]["studio"]["pairs"], summary["sources"]["studio"]["speakers"]) == (4, 2)
+    assert summary["sources"]["radio"]["ratio"]["m"]["stft"] == pytest.approx(rows[4:, 0].mean())
+    # A pair that PESQ failed on is counted apart and is no zero.
+    assert summary["unmeasured"]["m"] == {"stft": 0, "pesq": 1}
+    assert summary["methods"]["m"]["pesq"] == pytest.approx(
+        np.mean([rows[1, 1], rows[2:4, 1].mean(), rows[4:, 1].mean()])
+    )
+    text = markdown({"protocol": "self", "pairs": 6, "seed": 0, **summary})
+    assert "Of these from studio, 4 pairs, 2 speakers or artists" in text
+    assert "PESQ could not be measured on 1 of 6 pairs of m." in text
+
+
 def test_failed_renders_stop_the_benchmark(clips, farm):
     broken = ChainSpec(
         profiles=(msgspec.structs.replace(STRIP, identity=msgspec.structs.replace(STRIP.identity, plugin_name="Nope")),)
@@ -222,9 +247,20 @@ def test_both_protocols_write_two_files_and_the_tables(tmp_path, capsys, demo_au
     controller = untrained(tmp_path / "c.safetensors", [STRIP])
     arguments = ["--audio", str(demo_audio), "--where", "type=speech", "--controller", str(controller)]
     arguments += ["--pairs", "8", "--protocol", "both", "--out", str(tmp_path / "b.json")]
-    status, out, err = afx(capsys, *arguments, "--markdown", str(tmp_path / "b.md"), "--baseline", "defaults")
+    status, out, err = afx(
+        capsys,
+        *arguments,
+        "--markdown",
+        str(tmp_path / "b.md"),
+        "--baseline",
+        "defaults",
+        "--plot",
+        str(tmp_path / "b.png"),
+    )
     assert status == 0, err
     assert out == (tmp_path / "b.md").read_text()
+    for protocol in ("self", "paper"):
+        assert (tmp_path / f"b.{protocol}.png").stat().st_size > 5000
     for protocol in ("self", "paper"):
         report = json.loads((tmp_path / f"b.{protocol}.json").read_text())
         assert report["protocol"] == protocol
@@ -263,6 +299,9 @@ BAD = {
     "existing": (["--out", "there.json"], 1, "exists; give --force"),
     "no folder": (["--out", "no/b.json"], 1, "does not exist"),
     "protocol": (["--protocol", "other"], 2, "other"),
+    "few renders": (["--oracle", "5"], 2, "expected at least 20 renders"),
+    "no source": (["--source", "studio"], 2, "source=studio"),
+    "no picture": (["--plot", "b.txt"], 2, "can't draw"),
     "other chains": (["--controller", "c.safetensors", "d.safetensors"], 2, "must set the same chain"),
 }
 

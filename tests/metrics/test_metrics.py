@@ -122,10 +122,25 @@ def test_loudness_of_ebu_3341_cases_1_and_2(rate, level):
     assert integrated_loudness(tone, rate) == pytest.approx(level, abs=0.1)
 
 
-def test_loudness_of_ebu_3341_case_3():
-    """-36 for 10 s, -23 for 60 s, -36 for 10 s: the gate leaves the soft parts out."""
-    parts = [sine(1000, seconds, level, 48000) for seconds, level in ((10, -36), (60, -23), (10, -36))]
+@pytest.mark.parametrize(
+    "tones",
+    [
+        [(10, -36), (60, -23), (10, -36)],
+        [(10, -72), (10, -36), (60, -23), (10, -36), (10, -72)],
+        [(20, -26), (20.1, -20), (20, -26)],
+    ],
+    ids=["case 3", "case 4", "case 5"],
+)
+def test_loudness_of_ebu_3341_cases_3_to_5(tones):
+    """Stereo 1 kHz sines one after the other, (seconds, dBFS): the gates leave the soft parts out; -23 LUFS each."""
+    parts = [sine(1000, seconds, level, 48000) for seconds, level in tones]
     tone = np.stack([np.concatenate(parts)] * 2)
+    assert integrated_loudness(tone, 48000) == pytest.approx(-23.0, abs=0.1)
+
+
+def test_loudness_of_ebu_3341_case_6():
+    """Five channels: left and right at -28 dBFS, centre at -24, surrounds at -30, which count 1.5 dB more."""
+    tone = np.stack([sine(1000, 20, level, 48000) for level in (-28, -28, -24, -30, -30)])
     assert integrated_loudness(tone, 48000) == pytest.approx(-23.0, abs=0.1)
 
 

@@ -1,0 +1,138 @@
+"""Realistic transfer: recordings in five styles, to the style of another voice."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from blackbox_afx import shelf
+from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.errors import UsageError
+
+Flag = Parameter(negative="")
+Several = Parameter(consume_multiple=True, negative="")
+
+
+@example("""
+$ afx benchmark realistic --audio recordings/ --where type=speech --controller voice.safetensors \\
+      --baseline rb-dsp matchering --out real.json --plot real.png
+Protocol realistic, 250 pairs, 45 speakers or artists, seed 42.
+
+Mean error as a share of the input's (95 % interval):
+
+| method | MSD ...
+...
+wrote real.json
+wrote real.png
+""")
+def realistic(
+    *,
+    audio: Path,
+    out: Path,
+    controller: Annotated[list[str] | None, Several] = None,
+    where: str | None = None,
+    each: int = 10,
+    seed: int = 42,
+    segment: int | None = None,
+    sample_rate: int | None = None,
+    baseline: Annotated[list[Literal["rb-dsp", "matchering", "defaults", "random"]] | None, Several] = None,
+    plot: Path | None = None,
+    markdown: Path | None = None,
+    allow_version: Annotated[bool, Flag] = False,
+    jobs: int | None = None,
+    force: Annotated[bool, Flag] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Score transfers to the style of another speaker's or artist's recording, where no target is known.
+
+    Recordings are put in five styles (neutral, broadcast, telephone, bright, warm), none in two. Each style goes to
+    each, from and to different speakers. Results are measured against the reference: mel spectrum (MSD), spectral
+    centroid (SCE), RMS and LUFS differences; less is better, and none gets to zero.
+
+    Parameters
+    ----------
+    audio
+        A folder of recordings. Of one with a MANIFEST.csv, or of a corpus, the split test is used, of any other all.
+    out
+        The JSON file to write.
+    controller
+        Files that `afx learn` made, or names that `afx list controllers` shows.
+    where
+        Keep recordings whose columns have these values, such as type=speech,source=a|b.
+    each
+        Pairs of each of the 25 combinations of styles.
+    seed
+        Decides styles, settings and pairs.
+    segment
+        Samples of a recording at the most; 5.46 s by default.
+    sample_rate
+        Hertz that everything runs at; by default the rate the controllers were learned at, or 24000.
+    baseline
+        Also score rb-dsp (equaliser and compressor set by rule), matchering (the extra of that name), the plugins'
+        default settings, or random ones.
+    plot
+        Also draw the ratios: .png, .svg or .pdf.
+    markdown
+        Also write the tables there.
+    allow_version
+        Use plugins of another version than a controller was learned on.
+    jobs
+        Worker processes; by default as many as there are cores.
+    force
+        Replace what is there.
+    as_json
+        Print the JSON instead of the tables.
+    """
+    from blackbox_afx.cli.benchmark import check_request
+
+    if each < 1:
+        raise UsageError(f"--each {each}; expected at least 1")
+    if not controller and not baseline:
+        raise UsageError("neither a controller nor a baseline was given; expected --controller FILE or --baseline NAME")
+    places = [out, *([markdown] if markdown else [])]
+    check_request(places, force, segment=segment, sample_rate=sample_rate, jobs=jobs, plots=[plot] if plot else [])
+    paths = [Path(shelf.find("controllers", item)) for item in controller or ()]
+    if "matchering" in (baseline or ()):
+        from blackbox_afx.benchmark.matchering_method import check_matchering
+
+        check_matchering()
+
+    from blackbox_afx.benchmark.realistic import markdown as tables
+    from blackbox_afx.benchmark.realistic import run_realistic
+    from blackbox_afx.benchmark.report import command_line
+    from blackbox_afx.transfer.staging import publish_text
+
+    with progress("benchmark", total=25 * each) as meter:
+        report = run_realistic(
+            audio=audio,
+            controllers=paths,
+            where=where,
+            baselines=baseline or (),
+            each=each,
+            seed=seed,
+            segment=segment,
+            sample_rate=sample_rate,
+            jobs=jobs,
+            allow_version=allow_version,
+            command=command_line(sys.argv[1:]),
+            warn=warn,
+            progress=lambda done, total, text: meter.update(done, text, total),
+        )
+    text = tables(report)
+    content: dict[Path, Any] = {out: report}
+    if markdown:
+        content[markdown] = text + "\n"
+    publish_text(content, force=force)
+    if plot:
+        from blackbox_afx.plot.ratios import plot_ratios
+
+        places.append(plot_ratios(report, plot, force=force))
+    if as_json:
+        emit_json(report)
+    else:
+        say(text)
+    for place in places:
+        note(f"wrote {place}")

@@ -1,0 +1,118 @@
+"""How well embeddings tell styles of production apart."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from blackbox_afx import shelf
+from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.errors import UsageError
+
+Flag = Parameter(negative="")
+Several = Parameter(consume_multiple=True, negative="")
+Other = Literal["random-mel", "statistics", "openl3", "cdpam"]
+
+
+@example("""
+$ afx benchmark styles --audio recordings/ --where type=speech --controller voice.safetensors --out styles.json
+Styles told apart by a linear probe: 60/20/20 examples of each style to learn, choose and test on, of 82 recordings, ...
+
+| embedding  | F1 ...
+...
+wrote styles.json
+""")
+def styles(
+    *,
+    audio: Path,
+    out: Path,
+    controller: Annotated[list[str] | None, Several] = None,
+    embedding: Annotated[list[Other] | None, Several] = None,
+    where: str | None = None,
+    each: int = 100,
+    repeats: int = 5,
+    seed: int = 42,
+    segment: int | None = None,
+    epochs: int = 400,
+    markdown: Path | None = None,
+    force: Annotated[bool, Flag] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Tell five styles of production apart with one linear layer on frozen embeddings.
+
+    Stretches of recordings are put in five styles (neutral, broadcast, telephone, bright, warm). A linear layer learns
+    to name the style from the embedding, on other recordings than it is tested on.
+
+    Parameters
+    ----------
+    audio
+        A folder of recordings. Of one with a MANIFEST.csv, or of a corpus, the split test is used, of any other all.
+    out
+        The JSON file to write.
+    controller
+        Files that `afx learn` made, or names that `afx list controllers` shows: their encoders are probed.
+    embedding
+        Others to probe; random-mel and statistics by default. openl3 and cdpam are packages that you install; where
+        one is missing its row is left out, and said to be.
+    where
+        Keep recordings whose columns have these values, such as type=speech,source=a|b.
+    each
+        Examples of each style at the most, 60 % to learn from, 20 % to choose by, 20 % to test on.
+    repeats
+        Deals of the recordings to these parts; the interval is over them.
+    seed
+        Decides styles, settings, parts and starts.
+    segment
+        Samples of an example at the most, at 44100 Hz; 5.46 s by default.
+    epochs
+        Of each probe.
+    markdown
+        Also write the table there.
+    force
+        Replace what is there.
+    as_json
+        Print the JSON instead of the table.
+    """
+    from blackbox_afx.cli.benchmark import check_request
+
+    for name, value, least in (("each", each, 5), ("repeats", repeats, 1), ("epochs", epochs, 1)):
+        if value < least:
+            raise UsageError(f"--{name} {value}; expected at least {least}")
+    places = [out, *([markdown] if markdown else [])]
+    check_request(places, force, segment=segment)
+    paths = [Path(shelf.find("controllers", item)) for item in controller or ()]
+
+    from blackbox_afx.benchmark.report import command_line
+    from blackbox_afx.benchmark.style_probe import markdown as table
+    from blackbox_afx.benchmark.style_probe import run_style_probe
+    from blackbox_afx.transfer.staging import publish_text
+
+    with progress("benchmark", total=1) as meter:
+        report = run_style_probe(
+            audio=audio,
+            controllers=paths,
+            embeddings=embedding or ("random-mel", "statistics"),
+            where=where,
+            each=each,
+            repeats=repeats,
+            seed=seed,
+            segment=segment,
+            epochs=epochs,
+            command=command_line(sys.argv[1:]),
+            warn=warn,
+            progress=lambda done, total, text: meter.update(done, text, total),
+        )
+    text = table(report)
+    content: dict[Path, Any] = {out: report}
+    if markdown:
+        content[markdown] = text + "\n"
+    publish_text(content, force=force)
+    if as_json:
+        emit_json(report)
+    else:
+        say(text)
+    for place in places:
+        note(f"wrote {place}")
