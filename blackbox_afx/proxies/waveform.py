@@ -161,6 +161,11 @@ class Frozen(nn.Module):
         self.module = module.requires_grad_(False)
         self.eval()
 
+    @property
+    def receptive_field(self) -> int:
+        """Input samples that one output sample depends on."""
+        return int(self.module.receptive_field)  # pyrefly: ignore[bad-argument-type]
+
     def train(self, mode: bool = True) -> Frozen:
         """Stay in evaluation mode."""
         return super().train(False)

@@ -44,8 +44,8 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         `NAME.controls.json`.
     presets : tuple of Path
         A `.vstpreset` for each VST3.
-    session_file : Path
-        `NAME.session.json`, which `afx export` reads.
+    session_file : Path or None
+        `NAME.session.json`, which `afx export` reads; None where a network made the audio and no plugin.
     positions : float64 [controls]
         At the start, where lanes move them.
     plugins : list of dict
@@ -66,7 +66,7 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
 
     audio: Path
     controls_file: Path
-    session_file: Path
+    session_file: Path | None
     presets: tuple[Path, ...]
     positions: np.ndarray
     plugins: list[dict[str, Any]]
@@ -196,7 +196,7 @@ def transfer(
     refuse_existing(places, force)
     with staging(out) as stage, Farm(1 if spec.trusted else 2) as farm:
         check_container(stage, out, about)
-        warnings = controller.check_installed(allow_version=allow_version)
+        warnings = controller.check_installed(allow_version=allow_version) + controller.origin
         farm.prepare(spec)
         progress("listening")
         heard = controller.hear(source)
