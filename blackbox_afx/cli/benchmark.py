@@ -40,7 +40,7 @@ def synthetic(
     seed: int = 42,
     segment: int | None = None,
     sample_rate: int | None = None,
-    baseline: Annotated[list[Literal["defaults", "random"]], Parameter(consume_multiple=True, negative="")]
+    baseline: Annotated[list[Literal["defaults", "random", "rb-dsp"]], Parameter(consume_multiple=True, negative="")]
     | None = None,
     pesq: Annotated[bool, Flag] = False,
     markdown: Path | None = None,
@@ -78,7 +78,8 @@ def synthetic(
         Hertz that the plugins render at; by default the rate the controllers were learned at, at which they listen in
         any case.
     baseline
-        Also score the plugins' default settings, or random ones.
+        Also score the plugins' default settings, random ones, or the rule-based baseline (rb-dsp: match the average
+        spectrum, then compress until as loud), which uses no plugin.
     pesq
         Also score by PESQ (slow; speech only; larger is better).
     markdown

@@ -125,10 +125,10 @@ def smooth(signal: Tensor, attack: Tensor, release: Tensor, *, engine: Engine = 
         return signal
     rows, up, down = signal.double(), attack.double(), release.double()
     if engine == "torchcomp":
-        import torchcomp
+        from torchcomp.core import compressor_core  # pyrefly: ignore[missing-import]  (an extra)
 
-        # It smooths a gain, which falls during the attack: our signal upside down.
-        return -torchcomp.compexp_gain.smooth(-rows, up, down).to(signal)
+        # It takes 1 - a, first the one for when the signal falls: it is made for gains, which fall during the attack.
+        return compressor_core(rows, torch.zeros_like(up), 1.0 - down, 1.0 - up).to(signal)
     return _AttackRelease.apply(rows, up, down, engine).to(signal)
 
 

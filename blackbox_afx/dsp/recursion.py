@@ -51,7 +51,7 @@ class _AllPole(torch.autograd.Function):
 
 
 def _torchlpc(signal: Tensor, a: Tensor) -> Tensor:
-    from torchlpc import sample_wise_lpc
+    from torchlpc import sample_wise_lpc  # pyrefly: ignore[missing-import]  (an extra)
 
     return sample_wise_lpc(signal, a.to(signal)[:, None].expand(-1, signal.shape[1], -1))
 
