@@ -35,6 +35,7 @@ def run_protocols(
     pesq: bool = False,
     jobs: int | None = None,
     allow_version: bool = False,
+    on_plugins: bool = False,
     command: str = "",
     warn: Callable[[str], None] = lambda text: None,
     progress: Callable[[float, float, str], None] = lambda done, total, text: None,
@@ -60,6 +61,8 @@ def run_protocols(
     jobs : int, optional
         Worker processes.
     allow_version : bool
+    on_plugins : bool
+        Let the plugins render also what controllers of NP and AD set.
     command : str
         What the reports say they were made by.
     warn : callable
@@ -81,7 +84,7 @@ def run_protocols(
     if not controllers:
         raise UsageError("no controller was given; expected at least one")
     progress(0, pairs * len(protocols), "loading")
-    learned = load_methods(controllers)
+    learned = load_methods(controllers, on_plugins=on_plugins)
     # Needed for "self" alone, but wrong combinations should be refused before the first protocol has run.
     target_chain = common_chain(learned) if "self" in protocols else None
     for method in learned:

@@ -43,6 +43,7 @@ def synthetic(
     baseline: Annotated[list[Literal["defaults", "random", "rb-dsp"]], Parameter(consume_multiple=True, negative="")]
     | None = None,
     pesq: Annotated[bool, Flag] = False,
+    on_plugins: Annotated[bool, Flag] = False,
     markdown: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
@@ -80,6 +81,9 @@ def synthetic(
     baseline
         Also score the plugins' default settings, random ones, or the rule-based baseline (rb-dsp: match the average
         spectrum, then compress until as loud), which uses no plugin.
+    on_plugins
+        Let the plugins render also the settings of controllers that were learned for the audio of a proxy or of an
+        autodiff effect (methods np and ad; NP-HH is np on the plugins).
     pesq
         Also score by PESQ (slow; speech only; larger is better).
     markdown
@@ -123,6 +127,7 @@ def synthetic(
             pesq=pesq,
             jobs=jobs,
             allow_version=allow_version,
+            on_plugins=on_plugins,
             command=command_line(sys.argv[1:]),
             warn=warn,
             progress=lambda done, total, text: meter.update(done, text, total),

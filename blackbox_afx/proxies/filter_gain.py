@@ -33,11 +33,12 @@ class Embedding(nn.Module):
         self.harmonics = harmonics
         self.first = nn.Linear(controls * (1 + harmonics), width)
         self.second = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, positions: Tensor) -> Tensor:
         waves = [torch.cos(math.pi * (k + 1) * positions) for k in range(self.harmonics)]
         hidden = nn.functional.silu(self.first(torch.cat([2 * positions - 1, *waves], dim=1)))
-        return nn.functional.silu(self.second(hidden))
+        return self.norm(nn.functional.silu(self.second(hidden)))
 
 
 class Response(nn.Module):
