@@ -155,9 +155,7 @@ def make_baseline(name: str, spec: ChainSpec, seed: int) -> AnyMethod:
     raise UsageError(f"no baseline is called '{name}'; known: {', '.join(BASELINES)}")
 
 
-def load_methods(
-    paths: Sequence[str | os.PathLike[str]], *, on_plugins: bool = False
-) -> list[ControllerMethod]:
+def load_methods(paths: Sequence[str | os.PathLike[str]], *, on_plugins: bool = False) -> list[ControllerMethod]:
     """Read controllers and name them apart.
 
     Parameters

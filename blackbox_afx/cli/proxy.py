@@ -132,12 +132,12 @@ def run_training(
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 10")
     if not recipe.plugin:
-        raise UsageError("the recipe names no plugin; expected one: plugin = \"zam_comp\", or --set plugin=zam_comp")
+        raise UsageError('the recipe names no plugin; expected one: plugin = "zam_comp", or --set plugin=zam_comp')
     profile = resolve_plugin(recipe.plugin, controls=recipe.controls or None, allow_version=allow_version, note=note)
     if not as_json:
         say(f"{profile.label}: {len(profile.active)} controls")
     check_device(device)
-    from blackbox_afx.train.proxy_check import scores_text
+    from blackbox_afx.train.proxy_card import scores_text
     from blackbox_afx.train.proxy_train import train_proxy
 
     try:
@@ -220,7 +220,8 @@ def check(
     from blackbox_afx.data import find_audio, load_clips
     from blackbox_afx.plugins.farm import Farm
     from blackbox_afx.proxies.proxy_file import load_proxy
-    from blackbox_afx.train.proxy_check import check_card, measure_proxy, scores_text
+    from blackbox_afx.train.proxy_card import check_card, scores_text
+    from blackbox_afx.train.proxy_check import measure_proxy
     from blackbox_afx.train.recipes import spec_of_proxy
 
     if patches < 1:
@@ -249,7 +250,9 @@ def check(
         emit_json(scores)
         return
     say(scores_text(scores))
-    rows = [[row.name, *(f"{e:.2f}" for e in row.error), f"{row.cosine:.2f}", f"{row.sign:.2f}"] for row in scores.controls]
+    rows = [
+        [row.name, *(f"{e:.2f}" for e in row.error), f"{row.cosine:.2f}", f"{row.sign:.2f}"] for row in scores.controls
+    ]
     table(["control", "low", "middle", "high", "cosine", "sign"], rows)
 
 

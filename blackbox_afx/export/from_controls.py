@@ -86,8 +86,8 @@ def session_from_controls(path: str | os.PathLike[str]) -> tuple[Session, list[s
         raise UsageError(f"{path}: not a controls file: {error}; expected what `afx transfer` writes") from None
     if found.renderer != "plugins":
         raise UsageError(
-            f"{path}: a network made this audio (cTCN), so there is no plugin to write for a DAW; use the audio file, or "
-            "a controller of plugins"
+            f"{path}: a network made this audio (cTCN), so there is no plugin to write for a DAW; use the audio file, "
+            "or a controller of plugins"
         )
     warnings: list[str] = []
     name = path.name.removesuffix(".json").removesuffix(".controls")

@@ -111,9 +111,7 @@ def load_proxy(name: str | os.PathLike[str]) -> tuple[WaveformProxy, ProxyCard]:
             metadata = file.metadata() or {}
             weights: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ProxyError(
-            f"{path}: not a proxy, or cut short ({str(error).splitlines()[0]}); {expected}"
-        ) from None
+        raise ProxyError(f"{path}: not a proxy, or cut short ({str(error).splitlines()[0]}); {expected}") from None
     if METADATA_KEY not in metadata:
         raise ProxyError(f"{path}: a safetensors file, but not a proxy of this project; {expected}")
     try:
@@ -153,7 +151,8 @@ def load_chain_proxy(spec: ChainSpec, names: tuple[str, ...], sample_rate: int) 
     names = names or tuple(_of_profile(profile) for profile in spec.profiles)
     if len(names) != len(spec.profiles):
         raise UsageError(
-            f"{len(names)} proxies for the {len(spec.profiles)} plugins of {spec.label}; expected one a plugin, in order"
+            f"{len(names)} proxies for the {len(spec.profiles)} plugins of {spec.label}; "
+            "expected one a plugin, in order"
         )
     proxies = []
     for name, profile in zip(names, spec.profiles, strict=True):

@@ -59,9 +59,7 @@ def black_box(context: Context) -> nn.Module:
     repeatability = max(profile.repeatability for profile in context.spec.profiles)
     steps = step_sizes(space.resolution, repeatability, method.base_step)
     steps = np.where(space.continuous, steps, np.nan)
-    return BlackBoxEffect(
-        context.box, make_estimator(method.estimator, **method.options), steps, snap=space.snap
-    )
+    return BlackBoxEffect(context.box, make_estimator(method.estimator, **method.options), steps, snap=space.snap)
 
 
 def proxy(context: Context) -> nn.Module:
@@ -141,7 +139,11 @@ def describe_effect(effect: nn.Module, kind: str) -> tuple[dict[str, Any], dict[
     card = EffectCard(
         kind=kind,
         parts=[
-            {**part.about, "controls": part.controls, "gain": None if part.gain is None else msgspec.to_builtins(part.gain)}
+            {
+                **part.about,
+                "controls": part.controls,
+                "gain": None if part.gain is None else msgspec.to_builtins(part.gain),
+            }
             for part in parts
             if isinstance(part, WaveformProxy)
         ],

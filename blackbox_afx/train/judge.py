@@ -15,8 +15,8 @@ from blackbox_afx.errors import FarmError
 from blackbox_afx.metrics import score_pair
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.train.effect import FarmEffect
-from blackbox_afx.train.through import render_through
 from blackbox_afx.train.pairs import shortest_half
+from blackbox_afx.train.through import render_through
 
 AT_ONCE = 64
 """Pairs heard at once."""

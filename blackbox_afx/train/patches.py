@@ -107,9 +107,7 @@ def noise_burst(rng: np.random.Generator, samples: int) -> np.ndarray:
     return (noise * 10 ** (steps / 20)).astype(np.float32)
 
 
-def draw_values(
-    rng: np.random.Generator, spec: ChainSpec, plan: PatchPlan, visited: np.ndarray | None
-) -> np.ndarray:
+def draw_values(rng: np.random.Generator, spec: ChainSpec, plan: PatchPlan, visited: np.ndarray | None) -> np.ndarray:
     """Draw positions [controls]: uniform, or near one that a controller chose."""
     if visited is not None and rng.random() < plan.visited_share:
         values = visited[int(rng.integers(len(visited)))] + 0.05 * rng.standard_normal(len(spec.space))

@@ -28,7 +28,8 @@ from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
 from blackbox_afx.train.material import Material
 from blackbox_afx.train.patches import PatchPlan, make_patches
-from blackbox_afx.train.proxy_check import ProxyScores, check_card, measure_proxy
+from blackbox_afx.train.proxy_card import check_card
+from blackbox_afx.train.proxy_check import ProxyScores, measure_proxy
 from blackbox_afx.train.proxy_recipe import ProxyRecipe, dump_proxy_recipe
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
@@ -360,7 +361,7 @@ class ProxyRun:
             examples=steps * recipe.batch,
             recipe=msgspec.to_builtins(recipe),
             versions=versions(),
-            data={key: facts[key] for key in ("found", "train", "val")},
+            data={"where": self.where or "", **{key: facts[key] for key in ("found", "train", "val")}},
             scores=msgspec.to_builtins(scores),
         )
         self.folder.allow_replace()

@@ -55,7 +55,9 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe | ProxyRecipe
         if not equals or not first:
             raise UsageError(f"--set {change}; expected key=value, for example minutes=5")
         if first not in record.__struct_fields__:
-            raise UsageError(f"--set {change}: no field is called '{first}'; {nearest(first, list(record.__struct_fields__))}")
+            raise UsageError(
+                f"--set {change}: no field is called '{first}'; {nearest(first, list(record.__struct_fields__))}"
+            )
         place = content
         for name in [first, *rest][:-1]:
             place = place.setdefault(name, {})
@@ -82,7 +84,9 @@ def check_device(device: str) -> None:
     if device.partition(":")[0] != "cuda":
         raise UsageError(f"--device {device}; expected cpu or cuda")
     if not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch {torch.__version__} finds no CUDA device here; leave it out to use the CPU")
+        raise UsageError(
+            f"--device {device}: torch {torch.__version__} finds no CUDA device here; leave it out to use the CPU"
+        )
 
 
 def spec_of_proxy(card: ProxyCard) -> ChainSpec:

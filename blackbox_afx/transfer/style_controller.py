@@ -209,9 +209,7 @@ class StyleController:
                 plot=options.pop("plot", None) is not None,
             )
             options.pop("allow_version", None)
-            return transfer_through_network(
-                self, Path(source), [Path(path) for path in many], out=Path(out), **options
-            )
+            return transfer_through_network(self, Path(source), [Path(path) for path in many], out=Path(out), **options)
         from blackbox_afx.transfer.static import transfer
 
         return transfer(self, source, many, out=out, **options)

@@ -70,7 +70,7 @@ def test_the_loss_hears_the_plugin_and_not_the_proxy(box):
 def test_stepped_controls_and_failed_examples_get_nothing():
     class Failing:
         def render(self, audio, positions):
-            return [np.full_like(clip, np.nan) if k == 1 else clip for k, clip in enumerate(audio)], np.array([True, True])
+            return [np.full_like(clip, np.nan) if k == 1 else clip for k, clip in enumerate(audio)], np.ones(3, bool)
 
         def respond(self, audio, points, cotangents):
             raise AssertionError("nobody probes here")

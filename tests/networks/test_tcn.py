@@ -64,7 +64,7 @@ def test_one_block_is_what_scipy_makes_of_its_weights():
         taps = np.zeros(5)
         # torch correlates: the last tap meets the newest sample.
         taps[::2] = block.filter.weight[c, 0].detach().numpy()[::-1]
-        y = scipy.signal.lfilter(taps, 1.0, audio) + float(block.filter.bias[c])
+        y = scipy.signal.lfilter(taps, 1.0, audio) + block.filter.bias[c].item()
         norm = block.film.norm
         y = (y - float(norm.running_mean[c])) / np.sqrt(float(norm.running_var[c]) + norm.eps) * scale[c] + shift[c]
         y = np.where(y > 0, y, float(block.bend.weight[c]) * y)

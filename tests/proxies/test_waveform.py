@@ -37,7 +37,12 @@ def strip_proxy(architecture: str = "filter_gain", options: dict | None = None) 
 
 @pytest.mark.parametrize(
     ("architecture", "options"),
-    [("filter_gain", {}), ("filter_gain", {"parts": "gain"}), ("tcn", SMALL_TCN), ("tcn", {**SMALL_TCN, "stages": [18, 5]})],
+    [
+        ("filter_gain", {}),
+        ("filter_gain", {"parts": "gain"}),
+        ("tcn", SMALL_TCN),
+        ("tcn", {**SMALL_TCN, "stages": [18, 5]}),
+    ],
 )
 def test_conformance(architecture, options):
     proxy = strip_proxy(architecture, options)

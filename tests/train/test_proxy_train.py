@@ -99,7 +99,7 @@ def trained(tmp_path_factory, demo_audio):
 
 
 def test_it_learns_and_says_how_well(trained):
-    """Forty steps, and it is nearer to pedalboard's filter than the input is, with a gradient that points the same way."""
+    """After forty steps it is nearer to pedalboard's filter than the input is, and its gradient points the same way."""
     assert trained.scores.stft_ratio < 0.8
     assert trained.scores.cosine > 0.5
     proxy, card = load_proxy(trained.folder)
@@ -159,7 +159,12 @@ def test_a_perfect_proxy_scores_perfectly():
 def test_recipes(tmp_path):
     (tmp_path / "recipe.toml").write_text(dump_proxy_recipe(SMALL))
     assert load_proxy_recipe(tmp_path) == SMALL
-    for text, says in (("noise = 2.0", "noise"), ("rate = 0.0", "rate"), ("nosie = 1", "nosie"), ("batch = ", "recipe.toml")):
+    for text, says in (
+        ("noise = 2.0", "noise"),
+        ("rate = 0.0", "rate"),
+        ("nosie = 1", "nosie"),
+        ("batch = ", "recipe.toml"),
+    ):
         (tmp_path / "recipe.toml").write_text('kind = "proxy"\n' + text)
         with pytest.raises(RecipeError, match=says):
             load_proxy_recipe(tmp_path)
