@@ -57,7 +57,8 @@ def check_card(name: str, card: ProxyCard, scores: ProxyScores, command: str = "
         "Trained by the command below, with the recipe beside this card:",
         "",
         "```",
-        f"afx train recipe.toml --set examples={card.examples} --audio recordings/{where} --seed {card.seed} --out {name}",
+        f"afx train recipe.toml --set examples={card.examples} --audio recordings/{where} \\",
+        f"    --seed {card.seed} --out {name}",
         "```",
         "",
         "## How good",
@@ -96,4 +97,4 @@ def check_card(name: str, card: ProxyCard, scores: ProxyScores, command: str = "
 
 
 def _gain_line(name: str, neutral_db: float) -> str:
-    return f"the control {name} is not learned but applied exactly behind the network, which hears it at {neutral_db:g} dB."
+    return f"{name} is not learned but applied exactly behind the network, which hears it at {neutral_db:g} dB."
