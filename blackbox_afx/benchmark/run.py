@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from blackbox_afx.benchmark.methods import AnyMethod, common_chain, load_methods, make_baseline
+from blackbox_afx.benchmark.methods import AnyMethod, SelfRendering, common_chain, load_methods, make_baseline
 from blackbox_afx.benchmark.pairs import PairMaker
 from blackbox_afx.benchmark.report import summarise_errors, versions
 from blackbox_afx.benchmark.synthetic import run_synthetic
@@ -88,6 +88,9 @@ def run_protocols(
     # Needed for "self" alone, but wrong combinations should be refused before the first protocol has run.
     target_chain = common_chain(learned) if "self" in protocols else None
     for method in learned:
+        # What makes its audio itself needs no plugin, unless the plugin makes the targets.
+        if isinstance(method, SelfRendering) and target_chain is None:
+            continue
         for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
             warn(f"{method.name}: {text}")
     methods: list[AnyMethod] = [*learned, *(make_baseline(name, learned[0].spec, seed) for name in baselines)]

@@ -55,6 +55,11 @@ class StraightThroughEffect(nn.Module):
         """The proxy."""
         return self._proxy[0]
 
+    def _apply(self, fn: Any, recurse: bool = True) -> StraightThroughEffect:
+        # The proxy moves along to another device, though its weights are not this module's.
+        self.proxy._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
     def forward(self, audio: Tensor, positions: Tensor) -> Tensor:
         """Render audio [batch, channels, samples] at positions [batch, controls]."""
         return _StraightThrough.apply(audio, positions, self)

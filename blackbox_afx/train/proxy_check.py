@@ -202,7 +202,11 @@ def _by_control(
     cosines, rows = _cosines(true, through, 0), []
     for k, name in enumerate(spec.space.names):
         third = np.minimum((values[:, k] * 3).astype(int), 2)
-        errors = [float(missed[third == t].sum() / before[third == t].sum()) for t in range(3)]
+        # No patch may have the control there.
+        errors = [
+            float(missed[third == t].sum() / before[third == t].sum()) if (third == t).any() else float("nan")
+            for t in range(3)
+        ]
         weight = np.abs(true[:, k])
         agree = np.sign(true[:, k]) == np.sign(through[:, k])
         total = np.nansum(weight)

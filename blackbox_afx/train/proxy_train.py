@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from blackbox_afx import shelf
 from blackbox_afx.errors import ControllerError, FarmError, OutputError, UsageError
 from blackbox_afx.losses.style import StyleLoss
 from blackbox_afx.networks.controller_file import load_controller
@@ -198,7 +199,8 @@ class ProxyRun:
             with self.farm:
                 return self._run()
         finally:
-            self.folder.path.exists() and self.folder.write_json("clock.json", self.clock.state)
+            if self.folder.path.exists():
+                self.folder.write_json("clock.json", self.clock.state)
             torch.set_num_threads(threads)
 
     def _run(self) -> TrainedProxy:
@@ -262,7 +264,12 @@ class ProxyRun:
         """Say how patches are drawn, with the settings that a controller visits where one is named."""
         recipe, path = self.recipe, self.folder.path / "visited.npy"
         if recipe.controller and not path.exists():
-            network, card = load_controller(recipe.controller)
+            network, card = load_controller(shelf.find("controllers", recipe.controller))
+            if card.sample_rate != recipe.sample_rate:
+                raise UsageError(
+                    f"{recipe.controller} was learned at {card.sample_rate} Hz, the proxy is trained at "
+                    f"{recipe.sample_rate} Hz; expected one rate"
+                )
             if card.spec.fingerprint() != self.spec.fingerprint():
                 raise ControllerError(
                     f"{recipe.controller} sets {card.spec.label}, the proxy is of {self.spec.label} with its own "
@@ -298,7 +305,7 @@ class ProxyRun:
             made: Any = proxy.imitate(audio, values)  # pyrefly: ignore[not-callable]
             missed += float(self.loss(limited(made), limited(target)))
             before += float(self.loss(limited(audio), limited(target)))
-        return missed / before
+        return missed / before if before > 0 else float("inf")
 
     def steps(self, feed: PatchFeed) -> tuple[int, int]:
         """Read the stored plan, or time a few steps and make one: steps, and threads to train with."""

@@ -144,6 +144,11 @@ class StyleController:
         """
         if not references:
             raise UsageError("no reference was given; expected at least one recording in the wanted style")
+        if not self.card.means_controls:
+            raise UsageError(
+                "this controller's effect is a network of its own (cTCN), whose positions stand for no control of a "
+                "plugin; expected a controller that sets plugins"
+            )
         if not 0 <= amount <= 1:
             raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
         positions = self.latent(source, references)

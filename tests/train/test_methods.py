@@ -141,6 +141,9 @@ def test_a_transfer_uses_plugins_where_positions_mean_controls(learned, tmp_path
     assert result.session_file is None
     with pytest.raises(UsageError, match="no plugin"):
         session_from_controls(result.controls_file)
+    heard = controller.hear(tmp_path / "a.wav")
+    with pytest.raises(UsageError, match="no control"):
+        controller.predict(heard, [heard])
     for option in ({"amount": 0.5}, {"tail": True}, {"plot": tmp_path / "p.png"}):
         with pytest.raises(UsageError, match="leave it out"):
             controller.transfer(tmp_path / "a.wav", tmp_path / "b.wav", out=tmp_path / "no.wav", **option)
@@ -169,17 +172,17 @@ def test_a_missing_proxy_leaves_no_unfinished_run(tmp_path, demo_audio, proxy):
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("method", "changes", "says"),
     [
-        ({"method": "ctcn1", "warm_start": True}, "mean nothing"),
-        ({"method": "regression", "warm_start": False}, "nothing to do"),
-        ({"method": "ctcn2", "effect_options": {}}, "stages"),
-        ({"method": "ctcn1", "effect_options": {"size": "huge"}}, "huge"),
+        ("ctcn1", {"warm_start": True}, "mean nothing"),
+        ("regression", {"warm_start": False}, "nothing to do"),
+        ("ctcn2", {"effect_options": {}}, "stages"),
+        ("ctcn1", {"effect_options": {"size": "huge"}}, "huge"),
     ],
 )
-def test_recipes_that_make_no_sense_are_refused(changes, says, tmp_path, demo_audio, proxy):
+def test_recipes_that_make_no_sense_are_refused(method, changes, says, tmp_path, demo_audio, proxy):
     with pytest.raises(RecipeError, match=says):
-        run(tmp_path, demo_audio, recipe(changes["method"], proxy, **changes))
+        run(tmp_path, demo_audio, recipe(method, proxy, **changes))
     assert not list(tmp_path.iterdir())
 
 
