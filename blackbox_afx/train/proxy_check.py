@@ -21,6 +21,8 @@ from blackbox_afx.train.patches import PatchPlan, draw_patch
 THIRDS = ("low", "middle", "high")
 STEP = 1e-2
 """Position step of the central differences, before the control's resolution and repeatability are heeded."""
+SEGMENT = 32768
+"""Samples of a patch."""
 CASES = 24
 """Patches whose gradients are compared."""
 
@@ -79,7 +81,14 @@ class ProxyScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def measure_proxy(
-    proxy: WaveformProxy, spec: ChainSpec, farm: Farm, clips: ClipSet, *, patches: int, seed: int, segment: int = 32768
+    proxy: WaveformProxy,
+    spec: ChainSpec,
+    farm: Farm,
+    clips: ClipSet,
+    *,
+    patches: int,
+    seed: int,
+    segment: int = SEGMENT,
 ) -> ProxyScores:
     """Compare a proxy with its plugin on patches of recordings at uniform settings.
 

@@ -30,7 +30,7 @@ from blackbox_afx.train.loop import Stage, run_stage, step_seed
 from blackbox_afx.train.material import Material
 from blackbox_afx.train.patches import PatchPlan, make_patches
 from blackbox_afx.train.proxy_card import check_card
-from blackbox_afx.train.proxy_check import ProxyScores, measure_proxy
+from blackbox_afx.train.proxy_check import SEGMENT, ProxyScores, measure_proxy
 from blackbox_afx.train.proxy_recipe import ProxyRecipe, dump_proxy_recipe
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
@@ -354,7 +354,13 @@ class ProxyRun:
         self.tick("check", 0.0, "measuring it on held-out patches")
         recipe = self.recipe
         scores = measure_proxy(
-            self.proxy.cpu().eval(), self.spec, self.farm, read_clip_book(book), patches=recipe.held_out, seed=self.seed
+            self.proxy.cpu().eval(),
+            self.spec,
+            self.farm,
+            read_clip_book(book),
+            patches=recipe.held_out,
+            seed=self.seed,
+            segment=min(recipe.segment, SEGMENT),
         )
         card = ProxyCard(
             profile=self.profile,

