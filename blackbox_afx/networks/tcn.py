@@ -140,7 +140,8 @@ class StagedTCN(nn.Module):
     @property
     def receptive_field(self) -> int:
         """Input samples that one output sample depends on."""
-        return 1 + sum(int(network.receptive_field) - 1 for network in self.networks)
+        memories: list[Any] = [network.receptive_field for network in self.networks]
+        return 1 + sum(memory - 1 for memory in memories)
 
     def forward(self, audio: Tensor, positions: Tensor) -> Tensor:
         """Process audio [batch, 1, samples] at positions [batch, controls]."""

@@ -134,7 +134,8 @@ class ChainProxy(nn.Module):
     @property
     def receptive_field(self) -> int:
         """Input samples that one output sample depends on."""
-        return 1 + sum(int(proxy.receptive_field) - 1 for proxy in self.proxies)
+        memories: list[Any] = [proxy.receptive_field for proxy in self.proxies]
+        return 1 + sum(memory - 1 for memory in memories)
 
     def forward(self, audio: Tensor, positions: Tensor) -> Tensor:
         """Process audio [batch, channels, samples] at positions [batch, controls of all plugins]."""

@@ -6,7 +6,7 @@ for the positions. One loop trains controllers through any of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -83,13 +83,11 @@ def autodiff(context: Context) -> nn.Module:
 
 def tcn(context: Context) -> nn.Module:
     """Make a TCN that is the effect, and learns with the controller (cTCN 1, cTCN 2)."""
-    options = {**SIZES["small"], **context.options}
-    size = options.pop("size", None)
-    stages: Sequence[int] | None = options.pop("stages", None)
-    if size is not None:
-        if size not in SIZES:
-            raise RecipeError(f"effect_options.size = {size!r}; expected one of {', '.join(SIZES)}")
-        options = {**SIZES[size], **{key: context.options[key] for key in options if key in context.options}}
+    asked = dict(context.options)
+    size, stages = asked.pop("size", "small"), asked.pop("stages", None)
+    if size not in SIZES:
+        raise RecipeError(f"effect_options.size = {size!r}; expected one of {', '.join(SIZES)}")
+    options = {**SIZES[size], **asked}
     if context.method.stages == 1:
         stages = None
     elif stages is None:

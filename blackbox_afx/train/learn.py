@@ -101,7 +101,7 @@ class Run:
         recipe: Recipe,
         seed: int,
         jobs: int | None,
-        device: str,
+        device: str = "cpu",
         resume: bool,
         force: bool,
         report: Report,

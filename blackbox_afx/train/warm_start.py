@@ -85,8 +85,9 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
 
     def to(self, device: torch.device) -> Examples:
         """Move all tensors to a device."""
-        moved = {name: getattr(self, name) for name in self.__struct_fields__}
-        return Examples(**{name: None if tensor is None else tensor.to(device) for name, tensor in moved.items()})
+        tensors = {name: getattr(self, name) for name in self.__struct_fields__}
+        moved = {name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None}
+        return msgspec.structs.replace(self, **moved)
 
     def batch(self, seed: int, stage: str, step: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Choose examples for a step: shuffled passes over all, decided by seed and step alone.

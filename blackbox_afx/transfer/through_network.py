@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -112,7 +112,7 @@ def transfer_through_network(
 
 def render_stream(
     effect: torch.nn.Module, positions: np.ndarray, source: Path, out: Path, trim_db: float, rate: int
-) -> dict[str, float | int | str]:
+) -> dict[str, Any]:
     """Render a file through a causal network in bounded memory.
 
     Parameters

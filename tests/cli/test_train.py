@@ -76,7 +76,7 @@ def test_a_proxy_is_trained_listed_and_checked(afx, tmp_path, demo_audio, monkey
     assert code == 0, err
     scores = json.loads(out)
     assert scores["patches"] == 3
-    assert "afx proxy check tiny" in (folder / "CARD.md").read_text()
+    assert "by the command below" in (folder / "CARD.md").read_text()
     assert len(scores["controls"]) == 1
 
 
