@@ -19,7 +19,7 @@ PAPER = {"channels": 64, "kernel": 13, "dilations": (1, 8, 64, 512)}
 """The 2022 paper's size: 174 209 weights with 24 controls, 7021 samples of memory (0.29 s at 24 kHz)."""
 
 SMALL = {"channels": 16, "kernel": 13, "dilations": (1, 8, 64, 512)}
-"""As deep and with the same memory, a ninth of the time a step: what two cores can train."""
+"""As deep and with the same memory, and a fifteenth of the multiplications: what two cores can train."""
 
 
 class FiLM(nn.Module):

@@ -81,7 +81,7 @@ class ProxyRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     controller_share: float = 0.5
     max_minutes: float = 60.0
     batch: int = 8
-    rate: float = 2e-3
+    rate: float = 4e-3
     schedule: Literal["cosine", "paper"] = "cosine"
     warm_up: int = 50
     clip_norm: float = 10.0
