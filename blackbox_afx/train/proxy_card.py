@@ -52,6 +52,7 @@ def check_card(name: str, card: ProxyCard, scores: ProxyScores, command: str = "
         f"- {_gain_line(profile.active[gain.index].name, gain.neutral_db) if gain else 'no output gain is exact.'}",
         f"- trained for {card.minutes:g} minutes on {card.examples} rendered patches, seed {card.seed}; working set of "
         f"{heard.get('minutes', '?')} minutes, {heard.get('speakers', '?')} speakers or artists.",
+        *_cut_line(card),
         f"- versions: {', '.join(f'{key} {value}' for key, value in card.versions.items())}.",
         "",
         "Trained by the command below, with the recipe beside this card:",
@@ -94,6 +95,16 @@ def check_card(name: str, card: ProxyCard, scores: ProxyScores, command: str = "
         "",
     ]
     return "\n".join(lines)
+
+
+def _cut_line(card: ProxyCard) -> list[str]:
+    wanted = card.recipe.get("examples", 0)
+    if card.examples >= wanted:
+        return []
+    return [
+        f"- the deadline stopped it short of the {wanted} patches that its recipe wants: the command below repeats how "
+        "much it learned, and not its weights to the bit."
+    ]
 
 
 def _gain_line(name: str, neutral_db: float) -> str:

@@ -8,9 +8,11 @@ import pytest
 import scipy.signal
 import torch
 
+from blackbox_afx import shelf
 from blackbox_afx.errors import ProxyError, RecipeError, ShelfError, UsageError
 from blackbox_afx.plugins.builtins import builtin_profile
 from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.profile import load_profile
 from blackbox_afx.proxies.filter_gain import TAPS, FilterGain
 from blackbox_afx.proxies.proxy_file import ProxyCard, load_chain_proxy, load_proxy, save_proxy
 from blackbox_afx.proxies.waveform import ChainProxy, Frozen, WaveformProxy, output_gain
@@ -157,6 +159,20 @@ def test_a_file_comes_back_as_it_was(tmp_path, monkeypatch):
     chain = load_chain_proxy(ChainSpec(profiles=(STRIP,)), (), 24000)
     with torch.no_grad():
         assert torch.equal(chain(audio, at), proxy(audio, at))
+
+
+@pytest.mark.parametrize("item", shelf.items("proxies"), ids=lambda item: item.name)
+def test_shipped_proxies_load_conform_and_are_small(item):
+    proxy, about = load_proxy(item.path)
+    assert item.path.stat().st_size < 1e6
+    assert about.profile.folder == ""
+    check_proxy(proxy, ChainSpec(profiles=(about.profile,)), exact_gain=about.gain)
+    # What the card says of the error was measured to be worth it.
+    assert about.scores["stft_ratio"] < 0.3
+    assert (item.path.parent / "CARD.md").exists()
+    # It is of the profile that ships.
+    profile = load_profile(shelf.find("plugins", about.profile.name))
+    assert profile.fingerprint() == about.profile.fingerprint()
 
 
 def test_what_does_not_fit_is_refused(tmp_path, monkeypatch):
