@@ -59,6 +59,10 @@ class ControllerError(AfxError):
     """A controller file can't be read, or does not fit what it is used with."""
 
 
+class ProxyError(AfxError):
+    """A proxy file can't be read, or imitates another plugin than the one it is used for."""
+
+
 def nearest(name: str, known: list[str], limit: int = 3) -> str:
     """Word the end of an error about an unknown name: close matches, or the names there are.
 

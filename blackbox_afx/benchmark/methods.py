@@ -65,7 +65,11 @@ class ControllerMethod:
         self.name, self.network, self.card, self.spec = name, network, card, card.spec
 
     def predict(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:
-        """Give positions float64 [pairs, controls], stepped controls on their steps.
+        """Give positions float64 [pairs, controls], stepped controls on their steps."""
+        return self.spec.space.snap(self.positions(pairs, sample_rate))
+
+    def positions(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:
+        """Give positions float64 [pairs, controls] as the network says them.
 
         As in a transfer, the controller hears at the rate it was learned at, whatever rate the plugins render at.
         """
@@ -86,7 +90,7 @@ class ControllerMethod:
             for at in range(0, len(members), BATCH):
                 some = members[at : at + BATCH]
                 predicted[some] = self.network.positions(*(np.stack([heard[k][side] for k in some]) for side in (0, 1)))
-        return self.spec.space.snap(predicted)
+        return predicted
 
 
 class DefaultSettings:
@@ -158,7 +162,7 @@ def make_baseline(name: str, spec: ChainSpec | None, seed: int) -> AnyMethod:
     return DefaultSettings(spec) if name == "defaults" else RandomSettings(spec, seed)
 
 
-def load_methods(paths: Sequence[str | os.PathLike[str]]) -> list[ControllerMethod]:
+def load_methods(paths: Sequence[str | os.PathLike[str]], *, on_plugins: bool = False) -> list[ControllerMethod]:
     """Read controllers and name them apart.
 
     Parameters
@@ -166,6 +170,8 @@ def load_methods(paths: Sequence[str | os.PathLike[str]]) -> list[ControllerMeth
     paths : sequence of path
         Controller files. One called ``weights.safetensors`` goes by its folder's name; of two that would have one name,
         the later gets a number.
+    on_plugins : bool
+        Let the plugins render the settings also of controllers that were learned for another module's audio.
 
     Raises
     ------
@@ -182,7 +188,17 @@ def load_methods(paths: Sequence[str | os.PathLike[str]]) -> list[ControllerMeth
             count += 1
             name = f"{stem}-{count}"
         network, card = load_controller(path)
-        methods.append(ControllerMethod(name, cast(StyleNetwork, network), card))
+        if on_plugins and not card.means_controls:
+            raise UsageError(
+                f"{path}: its effect is a network of its own (cTCN), whose positions stand for no control of a plugin; "
+                "leave out --on-plugins"
+            )
+        if card.renders_itself and not on_plugins:
+            from blackbox_afx.benchmark.own_audio import OwnAudioMethod
+
+            methods.append(OwnAudioMethod(name, cast(StyleNetwork, network), card, path))
+        else:
+            methods.append(ControllerMethod(name, cast(StyleNetwork, network), card))
     rates = {method.card.sample_rate for method in methods}
     if len(rates) > 1:
         raise UsageError(

@@ -11,6 +11,7 @@ from blackbox_afx.benchmark.methods import (
     ORACLE,
     AnyMethod,
     ControllerMethod,
+    SelfRendering,
     common_chain,
     load_methods,
     make_baseline,
@@ -44,6 +45,7 @@ def run_protocols(
     oracle: int = 0,
     jobs: int | None = None,
     allow_version: bool = False,
+    on_plugins: bool = False,
     command: str = "",
     warn: Callable[[str], None] = lambda text: None,
     progress: Callable[[float, float, str], None] = lambda done, total, text: None,
@@ -72,6 +74,8 @@ def run_protocols(
     jobs : int, optional
         Worker processes.
     allow_version : bool
+    on_plugins : bool
+        Let the plugins render also what controllers of NP and AD set.
     command : str
         What the reports say they were made by.
     warn : callable
@@ -93,10 +97,13 @@ def run_protocols(
     if not controllers:
         raise UsageError("no controller was given; expected at least one")
     progress(0, pairs * len(protocols), "loading")
-    learned = load_methods(controllers)
+    learned = load_methods(controllers, on_plugins=on_plugins)
     # Needed for "self" alone, but wrong combinations should be refused before the first protocol has run.
     target_chain = common_chain(learned) if "self" in protocols else None
     for method in learned:
+        # What makes its audio itself needs no plugin, unless the plugin makes the targets.
+        if isinstance(method, SelfRendering) and target_chain is None:
+            continue
         for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
             warn(f"{method.name}: {text}")
     methods: list[AnyMethod] = [*learned, *(make_baseline(name, learned[0].spec, seed) for name in baselines)]

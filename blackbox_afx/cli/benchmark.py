@@ -59,6 +59,7 @@ def synthetic(
     oracle: int = 0,
     pesq: Annotated[bool, Flag] = False,
     plot: Path | None = None,
+    on_plugins: Annotated[bool, Flag] = False,
     markdown: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
@@ -101,6 +102,9 @@ def synthetic(
         leaves one out.
     oracle
         Also search, with the target in hand, the best of so many settings for each pair, such as 1200 (slow).
+    on_plugins
+        Let the plugins render also the settings of controllers that were learned for the audio of a proxy or of an
+        autodiff effect (methods np and ad; NP-HH is np on the plugins).
     pesq
         Also score by PESQ (slow; speech only; larger is better).
     plot
@@ -156,6 +160,7 @@ def synthetic(
             oracle=oracle,
             jobs=jobs,
             allow_version=allow_version,
+            on_plugins=on_plugins,
             command=command_line(sys.argv[1:]),
             warn=warn,
             progress=lambda done, total, text: meter.update(done, text, total),

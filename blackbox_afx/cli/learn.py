@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -37,10 +37,12 @@ def learn(
     preset: Path | None = None,
     minutes: float | None = None,
     method: str | None = None,
+    proxy: Annotated[list[str] | None, Parameter(negative="")] = None,
+    examples: int | None = None,
     recipe: str | None = None,
     seed: int = 0,
     jobs: int | None = None,
-    device: Literal["cpu"] = "cpu",
+    device: str = "cpu",
     resume: Annotated[bool, Flag] = False,
     force: Annotated[bool, Flag] = False,
     allow_version: Annotated[bool, Flag] = False,
@@ -67,6 +69,11 @@ def learn(
         Wall-clock budget; 20 by default.
     method
         One of `afx list methods`.
+    proxy
+        For np, np_hh and np_fh: a proxy's name or folder, one a plugin, in order; by default those of
+        `afx list proxies` that fit.
+    examples
+        Examples that the audio stage learns from, whatever the machine; --minutes is then only a limit.
     recipe
         A recipe's name or file.
     seed
@@ -74,7 +81,7 @@ def learn(
     jobs
         Render workers; as many as there are cores by default.
     device
-        Where the network is trained.
+        Where the network trains: cpu, or cuda on a machine that has it.
     resume
         Go on with an unfinished run.
     force
@@ -86,18 +93,61 @@ def learn(
     """
     began = time.monotonic()
     from blackbox_afx import shelf
-    from blackbox_afx.plugins.chain import ChainSpec
-    from blackbox_afx.plugins.resolve import resolve_plugin
     from blackbox_afx.train.methods import find_method
 
     if method is not None:
         find_method(method)
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 20")
+    if examples is not None and examples < 1:
+        raise UsageError(f"--examples is {examples}; expected 1 or more")
     from blackbox_afx.train.recipe import Recipe, change_recipe, load_recipe
 
     chosen = load_recipe(shelf.find("train", recipe)) if recipe else Recipe()
-    tokens = list(plugins) or list(chosen.plugins)
+    run_learning(
+        change_recipe(chosen, method=method, proxies=tuple(proxy) if proxy else None, examples=examples),
+        list(plugins) or list(chosen.plugins),
+        audio=audio,
+        out=out,
+        where=where,
+        controls=controls,
+        preset=preset,
+        minutes=minutes,
+        seed=seed,
+        jobs=jobs,
+        device=device,
+        resume=resume,
+        force=force,
+        allow_version=allow_version,
+        as_json=as_json,
+        began=began,
+    )
+
+
+def run_learning(
+    recipe: Any,
+    tokens: list[str],
+    *,
+    audio: Path,
+    out: Path,
+    where: str | None,
+    minutes: float | None,
+    seed: int,
+    jobs: int | None,
+    device: str,
+    resume: bool,
+    force: bool,
+    allow_version: bool,
+    as_json: bool,
+    began: float,
+    controls: str | None = None,
+    preset: Path | None = None,
+) -> None:
+    """Learn what a controller's recipe says, with progress; also behind `afx train`."""
+    from blackbox_afx.plugins.chain import ChainSpec
+    from blackbox_afx.plugins.resolve import resolve_plugin
+    from blackbox_afx.train.recipes import check_device
+
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 20")
     if not tokens:
         raise UsageError("no PLUGIN was given; expected at least one, for example zam_eq2 or builtin:Compressor")
     if preset is not None and len(tokens) > 1:
@@ -109,6 +159,7 @@ def learn(
     spec = ChainSpec(profiles=tuple(profiles))
     if not as_json:
         say(f"{spec.label}: {len(spec.space)} controls")
+    check_device(device)
     from blackbox_afx.train.learn import learn as run
 
     try:
@@ -118,10 +169,11 @@ def learn(
                 audio,
                 out=out,
                 where=where,
-                minutes=minutes or chosen.minutes,
-                recipe=change_recipe(chosen, method=method),
+                minutes=minutes or recipe.minutes,
+                recipe=recipe,
                 seed=seed,
                 jobs=jobs,
+                device=device,
                 resume=resume,
                 force=force,
                 report=lambda stage, share, words: meter.update(share, f"{stage}: {words}"),

@@ -24,6 +24,8 @@ COMMANDS = {
     "scan": ("blackbox_afx.cli.scan:scan", "Audit the plugins on this machine, each in isolation."),
     "probe": ("blackbox_afx.cli.probe:probe", "Audit one plugin and write its profile."),
     "learn": ("blackbox_afx.cli.learn:learn", "Learn a style controller for plugins from a folder of audio."),
+    "train": ("blackbox_afx.cli.train:train", "Train what a recipe says: a controller, or a proxy."),
+    "proxy": ("blackbox_afx.cli.proxy:app", "Train networks that imitate plugins, and check them."),
     "transfer": ("blackbox_afx.cli.transfer:transfer", "Give a recording the sound of a reference."),
     "match": ("blackbox_afx.cli.match:match", "Give a recording the sound of a reference with any plugin, untrained."),
     "export": ("blackbox_afx.cli.export:export", "Write a result as a project, preset or table for a DAW."),

@@ -55,7 +55,8 @@ def transfer(
     references
         Recordings in the wanted style; several count as one style.
     controller
-        A file that `afx learn` made, or a name that `afx list controllers` shows.
+        A file that `afx learn` made, or a name that `afx list controllers` shows. One of the methods ctcn1 and ctcn2
+        renders through its own network, and writes no preset and no session.
     out
         The audio file to write. NAME.controls.json, NAME.session.json (for afx export) and a .vstpreset for
         each VST3 come beside it.
@@ -141,14 +142,15 @@ def tell(result: TransferResult, *, as_json: bool) -> None:
     files = [
         result.audio,
         result.controls_file,
-        result.session_file,
+        *([result.session_file] if result.session_file else []),
         *result.presets,
         *([result.plot] if result.plot else []),
     ]
     if as_json:
         emit_json({**result.record, "files": files})
         return
-    say(result.text)
+    if result.plugins:
+        say(result.text)
     if result.automation_text:
         say(result.automation_text)
     if result.refined:

@@ -51,6 +51,7 @@ class _Controls(msgspec.Struct):
     output: str = ""
     trim_db: float = 0.0
     latency_samples: int = 0
+    renderer: str = "plugins"
     warnings: list[str] = []
 
 
@@ -83,6 +84,11 @@ def session_from_controls(path: str | os.PathLike[str]) -> tuple[Session, list[s
         raise UsageError(f"{path}: can't be read ({error.strerror}); expected NAME.controls.json") from None
     except (ValueError, msgspec.ValidationError) as error:
         raise UsageError(f"{path}: not a controls file: {error}; expected what `afx transfer` writes") from None
+    if found.renderer != "plugins":
+        raise UsageError(
+            f"{path}: a network made this audio (cTCN), so there is no plugin to write for a DAW; use the audio file, "
+            "or a controller of plugins"
+        )
     warnings: list[str] = []
     name = path.name.removesuffix(".json").removesuffix(".controls")
     plugins: list[PluginInstance] = []

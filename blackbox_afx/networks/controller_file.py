@@ -17,7 +17,10 @@ from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.profile import Profile
 
 METADATA_KEY = "blackbox_afx.controller"
-SCHEMA = 1
+SCHEMA = 2
+"""1 had no effect beside the network; files without one are still written as such."""
+EFFECT = "effect/"
+"""What names of an effect's tensors begin with."""
 
 
 class _SchemaOnly(msgspec.Struct, kw_only=True):
@@ -41,9 +44,11 @@ class ControllerCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         How and for how long it was learned.
     recipe, plan, scores, versions, data : dict
         The recipe, the step plan, held-out scores, library versions, and what it heard.
+    effect : dict
+        The module that makes the audio, where that is not the plugin; see `blackbox_afx.train.effects`.
     """
 
-    schema: int = SCHEMA
+    schema: int = 1
     profiles: tuple[Profile, ...]
     network: dict[str, Any]
     sample_rate: int
@@ -57,6 +62,17 @@ class ControllerCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     scores: dict[str, Any] = {}
     versions: dict[str, str] = {}
     data: dict[str, Any] = {}
+    effect: dict[str, Any] = {}
+
+    @property
+    def renders_itself(self) -> bool:
+        """Whether it was learned for the audio of a module of its own, and not for the plugin's."""
+        return bool(self.effect)
+
+    @property
+    def means_controls(self) -> bool:
+        """Whether its positions are values of the plugins; those of a TCN that learned along with it are not."""
+        return self.effect.get("kind") != "tcn"
 
     @property
     def spec(self) -> ChainSpec:
@@ -64,8 +80,18 @@ class ControllerCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return ChainSpec(profiles=self.profiles)
 
 
-def save_controller(path: str | os.PathLike[str], network: nn.Module, card: ControllerCard) -> None:
+def save_controller(
+    path: str | os.PathLike[str], network: nn.Module, card: ControllerCard, effect: dict[str, Tensor] | None = None
+) -> None:
     """Write a controller beside its place and rename it there.
+
+    Parameters
+    ----------
+    path : path
+    network : nn.Module
+    card : ControllerCard
+    effect : dict of Tensor, optional
+        Weights of the module that `card.effect` describes.
 
     Raises
     ------
@@ -74,7 +100,10 @@ def save_controller(path: str | os.PathLike[str], network: nn.Module, card: Cont
     """
     path = Path(path)
     beside = path.with_name(path.name + ".part")
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    everything = {**network.state_dict(), **{EFFECT + name: tensor for name, tensor in (effect or {}).items()}}
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in everything.items()}
+    if card.effect:
+        card = msgspec.structs.replace(card, schema=SCHEMA)
     try:
         save_file(tensors, beside, {METADATA_KEY: msgspec.json.encode(card).decode()})
         # safetensors makes its files private; a controller is read by whoever may read its folder.
@@ -120,12 +149,24 @@ def load_controller(path: str | os.PathLike[str]) -> tuple[nn.Module, Controller
     controls = sum(len(profile.active) for profile in card.profiles)
     try:
         network = make_style_network(controls=controls, **card.network)
-        network.load_state_dict(tensors)
+        network.load_state_dict({name: t for name, t in tensors.items() if not name.startswith(EFFECT)})
     except (RuntimeError, TypeError, ValueError, RecipeError) as error:
         raise ControllerError(
             f"{path}: the weights do not fit the network it names ({' '.join(str(error).split())[:200]})"
         ) from None
     return network.eval(), card
+
+
+def load_effect_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read the weights of a controller's effect; empty where it has none.
+
+    Raises
+    ------
+    ControllerError
+        As `load_controller`.
+    """
+    tensors = _read(Path(path), tensors=True)[1]
+    return {name.removeprefix(EFFECT): tensor for name, tensor in tensors.items() if name.startswith(EFFECT)}
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[ControllerCard, dict[str, Tensor]]:

@@ -1,7 +1,7 @@
-"""The second stage: small steps on the audio loss, through the real plugins.
+"""The audio stage: steps on the audio loss, through the effect module of the method.
 
-The loss gradient at the audio is exact; the estimator probes the plugin for the rest. A regression term holds the
-controls that the loss can't hear.
+For real plugins the loss gradient at the audio is exact, and an estimator probes the plugin for the rest. A regression
+term holds the controls that the loss can't hear, where the settings behind the targets are known.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob, Result
 from blackbox_afx.train.clip_book import read_clip_book
 from blackbox_afx.train.pairs import make_audio_pair
+from blackbox_afx.train.paper_pairs import make_paper_pair
 
 
 class AudioLoss:
@@ -29,8 +30,8 @@ class AudioLoss:
     Parameters
     ----------
     network : StyleNetwork
-    effect : BlackBoxEffect
-        The real chain with its estimator.
+    effect : nn.Module
+        One of `blackbox_afx.train.effects.EFFECTS`: the real chain with its estimator, a proxy, a TCN.
     farm : Farm
         Makes the pairs.
     spec : ChainSpec
@@ -38,7 +39,9 @@ class AudioLoss:
         Clip book of the training split.
     batch, segment : int
     hold : float
-        Weight of the regression term.
+        Weight of the regression term; without a meaning under the protocol "paper", where no setting is known.
+    protocol : {"self", "paper"}
+        What makes targets: the chain at random settings, or other effects.
     seed_of : callable
         Step to seed.
     count : callable
@@ -48,7 +51,7 @@ class AudioLoss:
     def __init__(
         self,
         network: StyleNetwork,
-        effect: BlackBoxEffect,
+        effect: torch.nn.Module,
         farm: Farm,
         spec: ChainSpec,
         book: str,
@@ -56,12 +59,13 @@ class AudioLoss:
         batch: int,
         segment: int,
         hold: float,
+        protocol: str = "self",
         seed_of: Callable[[int], int],
         count: Callable[[Sequence[Result]], None],
     ) -> None:
         self.network, self.effect, self.farm, self.spec, self.book = network, effect, farm, spec, book
         self.batch, self.segment, self.hold, self.seed_of = batch, segment, hold, seed_of
-        self.count = count
+        self.protocol, self.count = protocol, count
         self.loss = StyleLoss()
         self.hears_audio = bool(network.encoder.hears_audio)
 
@@ -70,15 +74,22 @@ class AudioLoss:
         rng = np.random.default_rng(self.seed_of(step))
         seconds = self.segment / read_clip_book(self.book).sample_rate
         cost = 2 * self.spec.cost_s(seconds) + 0.01
-        jobs = [
-            CallJob(
-                function=make_audio_pair,
-                args=(self.spec, self.book, int(seed), self.segment, self.hears_audio),
-                spec=self.spec,
-                cost=cost,
-            )
-            for seed in rng.integers(2**31, size=self.batch)
-        ]
+        seeds = [int(seed) for seed in rng.integers(2**31, size=self.batch)]
+        if self.protocol == "paper":
+            jobs = [
+                CallJob(function=make_paper_pair, args=(self.book, seed, self.segment, self.hears_audio), cost=0.05)
+                for seed in seeds
+            ]
+        else:
+            jobs = [
+                CallJob(
+                    function=make_audio_pair,
+                    args=(self.spec, self.book, seed, self.segment, self.hears_audio),
+                    spec=self.spec,
+                    cost=cost,
+                )
+                for seed in seeds
+            ]
         results = self.farm.run(jobs)
         self.count(results)
         made = [result.value for result in results if result.failure is None]
@@ -86,21 +97,33 @@ class AudioLoss:
             failure = results[0].failure
             why = failure.message if failure is not None else ""
             raise FarmError(f"no training pair of a whole batch could be rendered ({why}); probe the plugin again")
-        return {name: torch.as_tensor(np.stack([pair[name] for pair in made])).float() for name in made[0]}
+        device = next(self.network.parameters()).device
+        return {name: torch.as_tensor(np.stack([pair[name] for pair in made])).float().to(device) for name in made[0]}
 
     def __call__(self, step: int) -> Tensor | None:
         """Render, compare, and give a loss whose backward asks the estimator."""
         batch = self.pairs(step)
         # Dropout would make the plugin's gradient answer a question that the controller never asks.
-        self.network.eval()
-        self.effect.rng = np.random.default_rng([self.seed_of(step), 1])
-        self.effect.state = None
+        self.network.train(has_running_statistics(self.network))
+        if isinstance(self.effect, BlackBoxEffect):
+            self.effect.rng = np.random.default_rng([self.seed_of(step), 1])
+            self.effect.state = None
         positions = self.network(batch["source"], batch["reference"])
         audio = self.effect(batch["input"][:, None], positions)
-        heard = torch.as_tensor(self.effect.last_ok)
+        # Only what renders plugins can lose an example.
+        ok = getattr(self.effect, "last_ok", None)
+        heard = torch.ones(len(audio), dtype=torch.bool) if ok is None else torch.as_tensor(ok)
         if not heard.any():
             return None
+        heard = heard.to(audio.device)
         errors = self.loss.per_example(audio[heard], batch["target"][:, None][heard])
+        if not self.hold or "values" not in batch:
+            return errors.mean()
         # Toggles and choices, too: the estimator has no gradient for them, so that nothing else holds them.
         hold = ((positions - batch["values"]) ** 2)[heard].mean()
         return errors.mean() + self.hold * hold
+
+
+def has_running_statistics(network: torch.nn.Module) -> bool:
+    """Whether a network normalises by batch statistics, which have to be learned along with its weights."""
+    return any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in network.modules())

@@ -59,9 +59,9 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     clips = TRIAL_CLIPS if run.clock.budget_s >= SHORT_S else 1
     shards += material.trial(book, 1, count, clips)
     clip_s = (time.monotonic() - began) / (count * clips)
-    examples = Examples.join(shards, count * clips + workers)
-    proxy = FeatureProxy(len(run.spec.space))
-    network = make_style_network(controls=len(run.spec.space), **run.network_options)
+    examples = Examples.join(shards, count * clips + workers).to(run.device)
+    proxy = FeatureProxy(len(run.spec.space)).to(run.device)
+    network = make_style_network(controls=len(run.spec.space), **run.network_options).to(run.device)
     warm_batch = recipe.heard_batch if material.keep_audio else recipe.batch
     trial = proxy_loss(proxy, _enough(examples, recipe.batch), run.seed, recipe.batch)
     threads, proxy_s = _best_threads(proxy, trial)
@@ -77,7 +77,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     )
     warm_s = _step_s(network, loss)
     shares = recipe.shares
-    worth_a_trial = run.method.estimator and shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
+    worth_a_trial = run.method.has_audio_stage and shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
     audio_s = _audio_step_s(run, book) if worth_a_trial else 0.0
     audio = shares.audio if audio_s else 0.0
     time_left = SAFETY * (run.clock.left_s - 2 * judge.seconds - 3.0)
@@ -93,6 +93,8 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     most = max(50, round(PASSES * per_pass))
     most_proxy = max(50, round(PASSES * per_pass * warm_batch / recipe.batch))
     audio_steps = int(audio * unit / audio_s) if audio_s else 0
+    if recipe.examples and run.method.has_audio_stage:
+        audio_steps = -(-recipe.examples // recipe.audio_batch)
     return StepPlan(
         shards=shards_wanted,
         shard_clips=shard_clips,
@@ -101,7 +103,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         batch=recipe.batch,
         warm_batch=warm_batch,
         # A handful of steps would only add noise.
-        audio_steps=audio_steps if audio_steps >= 5 else 0,
+        audio_steps=audio_steps if audio_steps >= 5 or recipe.examples else 0,
         audio_batch=recipe.audio_batch,
         held_out=run.held_out,
         score_s=judge.seconds,
@@ -145,6 +147,7 @@ def _step_s(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> float:
 
 def _audio_step_s(run: Run, book: str) -> float:
     loss = run.audio_loss(book)
+    kept = {name: tensor.clone() for name, tensor in run.learner.state_dict().items()}
     times = []
     for step in range(2):
         began = time.monotonic()
@@ -153,5 +156,7 @@ def _audio_step_s(run: Run, book: str) -> float:
         if value is not None:
             value.backward()
         times.append(time.monotonic() - began)
-    run.network.zero_grad(set_to_none=True)
+    run.learner.zero_grad(set_to_none=True)
+    # Running statistics have moved.
+    run.learner.load_state_dict(kept)
     return min(times)

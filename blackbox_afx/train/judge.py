@@ -7,13 +7,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import torch
 
+from blackbox_afx.data.corruptions import paper_pair
 from blackbox_afx.data.segments import ClipSampler, ClipSet
 from blackbox_afx.errors import FarmError
 from blackbox_afx.metrics import score_pair
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.pairs import shortest_half
+from blackbox_afx.train.through import render_through
 
 AT_ONCE = 64
 """Pairs heard at once."""
@@ -64,10 +67,20 @@ class Judge:
         The same seed gives the same pairs.
     network : StyleNetwork
         Prepares what networks hear; the encoder's front end must not change during training.
+    protocol : {"self", "paper"}
+        What makes targets: the chain at random settings, or other effects.
     """
 
     def __init__(
-        self, effect: FarmEffect, clips: ClipSet, *, pairs: int, segment: int, seed: int, network: StyleNetwork
+        self,
+        effect: FarmEffect,
+        clips: ClipSet,
+        *,
+        pairs: int,
+        segment: int,
+        seed: int,
+        network: StyleNetwork,
+        protocol: str = "self",
     ) -> None:
         rng = np.random.default_rng([seed, 0x4A55])
         space, self.effect, self.rate = effect.spec.space, effect, clips.sample_rate
@@ -75,7 +88,14 @@ class Judge:
         drawn = [sampler.draw() for _ in range(pairs)]
         positions = space.snap(rng.random((pairs, len(space))))
         both = [half[None] for pair in drawn for half in pair]
-        rendered, good = effect.render(both, np.repeat(positions, 2, axis=0))
+        if protocol == "paper":
+            made = [paper_pair(rng, *pair, self.rate) for pair in drawn]
+            # In the order in which the chain renders two halves: that of the target, that of the reference.
+            both = [side[None] for source, _, _ in made for side in (source, source)]
+            rendered = [side[None] for _, reference, target in made for side in (target, reference)]
+            good = np.ones(2 * pairs, bool)
+        else:
+            rendered, good = effect.render(both, np.repeat(positions, 2, axis=0))
         keep = [k for k in range(pairs) if good[2 * k] and good[2 * k + 1]]
         if not keep:
             raise FarmError(f"no held-out pair could be rendered ({effect.last_failure}); probe the plugin again")
@@ -113,9 +133,21 @@ class Judge:
             rows.extend(network.positions(source, reference))
         return np.stack(rows)
 
-    def score(self, network: Any) -> Scores:
-        """Render the network's settings through the real chain and compare with the targets."""
-        rendered, good = self.effect.render(self.inputs, self.predict(network))
+    def score(self, network: Any, through: torch.nn.Module | None = None) -> Scores:
+        """Render the network's settings and compare with the targets.
+
+        Parameters
+        ----------
+        network : StyleNetwork
+        through : nn.Module, optional
+            An effect module whose audio is the result; the real chain by default.
+        """
+        positions = self.predict(network)
+        if through is None:
+            rendered, good = self.effect.render(self.inputs, positions)
+        else:
+            rendered = render_through(through, self.inputs, positions)
+            good = np.array([bool(np.isfinite(audio).all()) for audio in rendered])
         if not good.any():
             raise FarmError(f"no held-out pair could be rendered ({self.effect.last_failure}); probe the plugin again")
         after = self._errors(rendered)

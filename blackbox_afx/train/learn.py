@@ -12,11 +12,7 @@ import msgspec
 import numpy as np
 import torch
 
-from blackbox_afx import __version__
-from blackbox_afx.errors import OutputError, UsageError
-from blackbox_afx.grads import make_estimator
-from blackbox_afx.grads.bridge import BlackBoxEffect
-from blackbox_afx.grads.steps import step_sizes
+from blackbox_afx.errors import AfxError, OutputError, UsageError
 from blackbox_afx.networks.controller_file import ControllerCard, save_controller
 from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
@@ -27,12 +23,15 @@ from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.budget import Clock, StepPlan
 from blackbox_afx.train.calibrate import calibrate
 from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.effects import Context, describe_effect, make_effect
 from blackbox_afx.train.judge import Judge, Scores
+from blackbox_afx.train.learner import Learner, calibrate_audio, fit_standardisation, wants_warm_start
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
 from blackbox_afx.train.material import Material
 from blackbox_afx.train.methods import find_method
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
+from blackbox_afx.train.versions import versions
 from blackbox_afx.train.warm_start import Examples, controller_loss, fit_controller, fit_proxy, proxy_loss
 
 Report = Callable[[str, float, str], None]
@@ -102,6 +101,7 @@ class Run:
         recipe: Recipe,
         seed: int,
         jobs: int | None,
+        device: str = "cpu",
         resume: bool,
         force: bool,
         report: Report,
@@ -114,6 +114,8 @@ class Run:
         self.warn = warn
         self.recipe, self.seed, self.minutes, self.report = recipe, seed, minutes, report
         self.method = find_method(recipe.method)
+        self.warm = wants_warm_start(recipe, self.method)
+        self.device = torch.device(device)
         self.folder = RunFolder(out, resume=resume, force=force)
         self.identity = {
             "chain": self.spec.fingerprint(),
@@ -130,8 +132,13 @@ class Run:
         self.audio, self.where = audio, where
         torch.manual_seed(seed)
         self.network: StyleNetwork = make_style_network(controls=len(self.spec.space), **self.network_options)
+        self.network.to(self.device)
         self.farm = Farm(jobs, log=str(self.folder.path / "native.log"))
         self.effect = FarmEffect(self.farm, self.spec, recipe.sample_rate)
+        # Made last of all that draws from torch: a method's own weights leave the network's as they are.
+        self.effect_module = self._effect_module(resume)
+        learns = self.effect_module if self.method.effect_name == "tcn" else None
+        self.learner = Learner(self.network, learns)
         self.material = Material(
             self.folder,
             self.farm,
@@ -151,6 +158,25 @@ class Run:
         """What `make_style_network` is called with."""
         recipe = self.recipe
         return {"encoder": recipe.encoder, "controller": recipe.controller, **recipe.controller_options}
+
+    def _effect_module(self, resume: bool) -> torch.nn.Module | None:
+        if not self.method.has_audio_stage:
+            return None
+        context = Context(
+            spec=self.spec,
+            sample_rate=self.recipe.sample_rate,
+            method=self.method,
+            box=self.effect,
+            proxies=self.recipe.proxies,
+            options=self.recipe.effect_options,
+        )
+        try:
+            return make_effect(context).to(self.device)
+        except AfxError:
+            # A missing proxy is no unfinished run.
+            if not resume:
+                self.folder.clear()
+            raise
 
     def _check_identity(self) -> None:
         before = self.folder.read_json("run.json")
@@ -191,10 +217,10 @@ class Run:
             # An earlier sitting judged this very network.
             scores = Scores(ratio=kept[name]["ratio"], pairs=kept[name]["pairs"])
         else:
-            scores = judge.score(self.network)
+            scores = self.score(judge, self.learner)
             best = min((row["total"] for row in kept.values()), default=np.inf)
             if scores.total < best or not kept:
-                self.folder.save_tensors("best.safetensors", self.network.state_dict(), {"stage": name})
+                self.folder.save_tensors("best.safetensors", self.learner.state_dict(), {"stage": name})
             kept[name] = {"ratio": scores.ratio, "pairs": scores.pairs, "total": scores.total}
             self.folder.write_json("scores.json", kept)
             self.folder.log(stage=name, seconds=round(self.clock.spent_s, 1), **kept[name])
@@ -203,15 +229,22 @@ class Run:
         self.tick(name, 1.0, f"held-out score {scores.total:.3f}: {scores.text()}")
         return scores
 
-    def look(self, plan: StepPlan, judge: Judge) -> Callable[[int, torch.nn.Module], bool]:
-        """Judge the warm start in between, for progress only: what is learned does not depend on it."""
-        every = max(1, plan.warm_steps // LOOKS)
-        time_s = self.recipe.shares.controller * self.clock.budget_s
-        worthwhile = LOOKS * plan.score_s < LOOK_SHARE * time_s
+    def score(self, judge: Judge, learned: torch.nn.Module) -> Scores:
+        """Judge a network, or a learner, by what is heard in the end: the plugin's audio, or the effect module's."""
+        network = learned.network if isinstance(learned, Learner) else learned
+        if not self.method.renders_itself:
+            return judge.score(network)
+        own = learned.effect if isinstance(learned, Learner) else None
+        return judge.score(network, through=own if own is not None else self.effect_module)
+
+    def look(self, steps: int, share: float, plan: StepPlan, judge: Judge) -> Callable[[int, torch.nn.Module], bool]:
+        """Judge a stage in between, for progress only: what is learned does not depend on it."""
+        every = max(1, steps // LOOKS)
+        worthwhile = LOOKS * plan.score_s < LOOK_SHARE * share * self.clock.budget_s
 
         def after_step(done: int, averaged: torch.nn.Module) -> bool:
-            if worthwhile and done % every == 0 and done < plan.warm_steps:
-                self.best_seen = min(self.best_seen, judge.score(averaged).total)
+            if worthwhile and done % every == 0 and done < steps:
+                self.best_seen = min(self.best_seen, self.score(judge, averaged).total)
             return False
 
         return after_step
@@ -220,7 +253,8 @@ class Run:
         """Train the feature proxy, then the controller through it."""
         recipe = self.recipe
         torch.manual_seed(step_seed(self.seed, "proxy", -1))
-        proxy = FeatureProxy(len(self.spec.space))
+        examples = examples.to(self.device)
+        proxy = FeatureProxy(len(self.spec.space)).to(self.device)
         fit_proxy(proxy, examples, self.seed)
         left = END_RESERVE_S + recipe.shares.controller * KEPT * self.clock.budget_s
         stage = Stage(
@@ -245,41 +279,45 @@ class Run:
             regression=recipe.regression,
             continuous=self.spec.space.continuous,
         )
-        self.train(stage, self.network, loss, self.look(plan, judge))
+        self.train(stage, self.network, loss, self.look(plan.warm_steps, recipe.shares.controller, plan, judge))
 
     def audio_loss(self, book: str) -> AudioLoss:
-        """Assemble the audio loss with the method's estimator."""
-        space = self.spec.space
-        repeatability = max(profile.repeatability for profile in self.spec.profiles)
-        steps = step_sizes(space.resolution, repeatability, self.method.base_step)
-        steps = np.where(space.continuous, steps, np.nan)
-        # A batch of equally long clips comes out as a list, which the bridge stacks.
-        box: Any = self.effect
-        estimator = make_estimator(self.method.estimator, **self.method.options)
+        """Assemble the audio loss with the method's effect module."""
+        assert self.effect_module is not None
         return AudioLoss(
             self.network,
-            BlackBoxEffect(box, estimator, steps, snap=space.snap),
+            self.effect_module,
             self.farm,
             self.spec,
             book,
             batch=self.recipe.audio_batch,
             segment=self.recipe.segment,
-            hold=self.recipe.hold,
+            hold=self.recipe.hold if self.method.means_controls else 0.0,
+            protocol=self.recipe.protocol,
             seed_of=lambda step: step_seed(self.seed, "audio-pairs", step),
             count=self.effect.count,
         )
 
-    def audio_stage(self, plan: StepPlan, book: str) -> None:
-        """Train on the audio loss through the plugin."""
+    def audio_stage(self, plan: StepPlan, book: str, judge: Judge) -> None:
+        """Train on the audio loss through the effect module."""
+        recipe = self.recipe
         stage = Stage(
             name="audio",
             steps=plan.audio_steps,
-            learning_rate=self.recipe.audio_rate,
+            learning_rate=recipe.audio_rate,
+            schedule=recipe.schedule,
+            beta2=0.999 if recipe.schedule == "paper" else 0.98,
             warm_up=5,
-            average=0.9,
+            weight_decay=recipe.weight_decay,
+            clip_norm=recipe.clip_norm,
+            average=recipe.average,
             reserve_s=END_RESERVE_S + plan.score_s,
         )
-        self.train(stage, self.network, self.audio_loss(book))
+        loss = self.audio_loss(book)
+        if not self.warm:
+            fit_standardisation(self.network, loss.pairs)
+        share = recipe.shares.audio if self.warm else 1.0
+        self.train(stage, self.learner, loss, self.look(plan.audio_steps, share, plan, judge))
 
     def train(
         self,
@@ -325,15 +363,17 @@ class Run:
             segment=self.recipe.segment,
             seed=self.seed,
             network=self.network,
+            protocol=self.recipe.protocol,
         )
         plan = self.plan(book, judge)
-        examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
-        self.keep_clock()
-        self.warm_start(plan, examples, judge)
-        del examples
-        self.judge_stage("warm start", judge)
-        if plan.audio_steps and self.method.estimator:
-            self.audio_stage(plan, book)
+        if self.warm:
+            examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
+            self.keep_clock()
+            self.warm_start(plan, examples, judge)
+            del examples
+            self.judge_stage("warm start", judge)
+        if plan.audio_steps and self.method.has_audio_stage:
+            self.audio_stage(plan, book, judge)
             self.judge_stage("audio", judge)
         return self.finish(plan, facts)
 
@@ -365,7 +405,7 @@ class Run:
             torch.set_num_threads(plan.threads)
             return plan
         self.tick("calibrate", 0.0, "measuring what a pair and a step cost here")
-        plan = calibrate(self, book, judge)
+        plan = calibrate(self, book, judge) if self.warm else calibrate_audio(self, book, judge)
         self.folder.write_json("plan.json", msgspec.to_builtins(plan))
         return plan
 
@@ -374,8 +414,11 @@ class Run:
         found = self.folder.load_tensors("best.safetensors")
         chosen = "warm start"
         if found is not None:
-            self.network.load_state_dict(found[0])
+            self.learner.load_state_dict(found[0])
             chosen = found[1]["stage"]
+        about, weights = {}, {}
+        if self.method.renders_itself and self.effect_module is not None:
+            about, weights = describe_effect(self.effect_module, self.method.effect_name)
         kept = self.folder.read_json("scores.json") or {}
         card = ControllerCard(
             profiles=self.spec.profiles,
@@ -397,10 +440,11 @@ class Run:
             },
             versions=versions(),
             data={key: facts[key] for key in ("found", "train", "val")},
+            effect=about,
         )
         # A kill between these lines must not make a resume ask for --force.
         self.folder.allow_replace()
-        save_controller(self.folder.out, self.network.eval(), card)
+        save_controller(self.folder.out, self.network.eval(), card, weights)
         seconds = self.clock.spent_s
         self.folder.clear()
         return Learned(
@@ -415,16 +459,6 @@ class Run:
         )
 
 
-def versions() -> dict[str, str]:
-    """Versions of what a controller depends on."""
-    from importlib.metadata import version
-
-    # The package itself may run from a checkout that nothing installed.
-    return {"blackbox-afx": __version__} | {
-        name: version(name) for name in ("numpy", "torch", "pedalboard", "dawdreamer")
-    }
-
-
 def learn(
     profiles: Sequence[Profile],
     audio: str | os.PathLike[str],
@@ -435,6 +469,7 @@ def learn(
     recipe: Recipe | None = None,
     seed: int = 0,
     jobs: int | None = None,
+    device: str = "cpu",
     resume: bool = False,
     force: bool = False,
     report: Report = lambda stage, share, words: None,
@@ -459,6 +494,8 @@ def learn(
     seed : int
     jobs : int, optional
         Render workers; as many as there are cores by default.
+    device : str
+        Where networks train, as torch names it.
     resume, force : bool
         Go on with an unfinished run, or start afresh and replace `out`.
     report : callable
@@ -489,6 +526,7 @@ def learn(
             recipe=recipe or Recipe(),
             seed=seed,
             jobs=jobs,
+            device=device,
             resume=resume,
             force=force,
             report=report,

@@ -22,12 +22,34 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
         The estimator's.
     base_step : float
         Position step before the control's resolution and the plugin's repeatability are heeded.
+    effect : str
+        Name in `blackbox_afx.train.effects.EFFECTS`; empty for the warm start alone.
+    renders_itself : bool
+        What is heard in the end comes from the effect module, and not from the plugin.
+    means_controls : bool
+        Whether positions are the plugin's, so that they can be regressed, set on it and exported.
+    stages : int
+        TCNs in series, where the effect is one; 0: one a plugin.
     """
 
     about: str
     estimator: str = ""
     options: dict[str, Any] = {}
     base_step: float = 5e-3
+    effect: str = ""
+    renders_itself: bool = False
+    means_controls: bool = True
+    stages: int = 0
+
+    @property
+    def has_audio_stage(self) -> bool:
+        """Whether anything comes after the warm start."""
+        return bool(self.effect or self.estimator)
+
+    @property
+    def effect_name(self) -> str:
+        """Name in `EFFECTS`; an estimator goes with the real chain."""
+        return self.effect or "black_box"
 
 
 METHODS: dict[str, Method] = {
@@ -47,6 +69,32 @@ METHODS: dict[str, Method] = {
         options={"directions": 8},
     ),
     "differences": Method(about="warm start, then central differences of every control", estimator="differences"),
+    "np": Method(
+        about="through a frozen waveform proxy, whose audio is the result (NP)", effect="proxy", renders_itself=True
+    ),
+    "np_hh": Method(about="trained as np, the settings then rendered by the plugin (NP-HH)", effect="proxy"),
+    "np_fh": Method(
+        about="the plugin forward, the exact loss gradient there, a proxy's Jacobian backward (NP-FH)",
+        effect="straight_through",
+    ),
+    "ad": Method(
+        about="through a differentiable re-implementation of the chain, whose audio is the result (AD)",
+        effect="autodiff",
+        renders_itself=True,
+    ),
+    "ctcn1": Method(
+        about="a TCN is the effect, trained with the controller; no plugin (cTCN 1)",
+        effect="tcn",
+        renders_itself=True,
+        means_controls=False,
+        stages=1,
+    ),
+    "ctcn2": Method(
+        about="two TCNs in series are the effect, trained with the controller; no plugin (cTCN 2)",
+        effect="tcn",
+        renders_itself=True,
+        means_controls=False,
+    ),
 }
 
 

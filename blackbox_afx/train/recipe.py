@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -38,6 +38,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Parameters
     ----------
+    kind : "controller"
+        Tells it from a proxy's recipe.
     plugins : tuple of str
         The chain; empty where the command line names it.
     minutes : float > 0
@@ -69,9 +71,25 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         The same during the audio stage.
     held_out : int
         Pairs that judge each stage.
+    warm_start : bool or None
+        Whether the audio stage comes after a warm start; None as the method has it (all but cTCN have one).
+    protocol : {"self", "paper"}
+        What makes the targets of the audio stage and of judging: the chain at random settings, or other effects, as in
+        the 2022 paper; then no setting is known, and nothing is regressed.
+    proxies : tuple of str
+        Waveform proxies for the methods that need them, one a plugin; empty for those on the shelves that fit.
+    effect_options : dict
+        Of the method's effect: a TCN's `size` ("paper", "small"), `stages`, `channels`, `kernel`, `dilations`.
+    examples : int >= 0
+        Examples that the audio stage learns from, whatever the machine; 0 for as many as the minutes give.
+    schedule : {"cosine", "paper"}
+        Of the audio stage's learning rate; the paper's falls to a tenth at 80 % and again at 95 % of the steps.
+    clip_norm, weight_decay, average : float
+        Of the audio stage: largest gradient norm, weight decay, decay of the moving average of the weights.
     shares : Shares
     """
 
+    kind: Literal["controller"] = "controller"
     plugins: tuple[str, ...] = ()
     minutes: float = 20.0
     method: str = "orthogonal"
@@ -93,6 +111,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     regression: float = 0.3
     hold: float = 3.0
     held_out: int = 64
+    warm_start: bool | None = None
+    protocol: Literal["self", "paper"] = "self"
+    proxies: tuple[str, ...] = ()
+    effect_options: dict[str, Any] = {}
+    examples: int = 0
+    schedule: Literal["cosine", "paper"] = "cosine"
+    clip_norm: float = 1.0
+    weight_decay: float = 0.01
+    average: float = 0.9
     shares: Shares = Shares()
 
     def __post_init__(self) -> None:
@@ -102,15 +129,20 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("sample_rate", "segment", "settings", "batch", "heard_batch", "audio_batch", "held_out"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 1 or more")
-        for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate"):
+        if self.examples < 0 or not 0 <= self.average < 1:
+            raise RecipeError("examples must be 0 or more, and average from 0 to below 1")
+        for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate", "clip_norm"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected more than 0")
-        for name in ("regression", "hold"):
+        for name in ("regression", "hold", "weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 0 or more")
 
 
-def change_recipe(recipe: Recipe, **changes: Any) -> Recipe:
+AnyRecipe = TypeVar("AnyRecipe", bound=msgspec.Struct)
+
+
+def change_recipe(recipe: AnyRecipe, **changes: Any) -> AnyRecipe:
     """Give a copy with some fields changed; a None changes nothing."""
     return msgspec.structs.replace(recipe, **{name: value for name, value in changes.items() if value is not None})
 

@@ -83,6 +83,12 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
         index = torch.from_numpy(np.concatenate([np.repeat(valid, 2, axis=0), halves], axis=1).astype(np.int64))
         return cls(index=index, **{k: torch.from_numpy(v[:at]) for k, v in joined.items() if k != "valid"})
 
+    def to(self, device: torch.device) -> Examples:
+        """Move all tensors to a device."""
+        tensors = {name: getattr(self, name) for name in self.__struct_fields__}
+        moved = {name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None}
+        return msgspec.structs.replace(self, **moved)
+
     def batch(self, seed: int, stage: str, step: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Choose examples for a step: shuffled passes over all, decided by seed and step alone.
 
@@ -171,8 +177,8 @@ def controller_loss(
         Toggles and choices, which no proxy turns by halves, are regressed three times as strongly.
     """
     proxy.requires_grad_(False).eval()
-    distance = SoundDistance()
-    weight = torch.as_tensor(np.where(continuous, 1.0, 3.0), dtype=torch.float32)
+    distance = SoundDistance().to(examples.dry.device)
+    weight = torch.as_tensor(np.where(continuous, 1.0, 3.0), dtype=torch.float32, device=examples.dry.device)
 
     hears_audio = examples.dry_audio is not None
     heard_dry = examples.dry if examples.dry_audio is None else examples.dry_audio

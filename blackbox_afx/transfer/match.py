@@ -41,6 +41,7 @@ class Matcher:
     """
 
     card = None
+    origin = ()
     trim_level = f"a peak of {PEAK_DBFS:g} dBFS"
 
     def __init__(self, spec: ChainSpec) -> None:

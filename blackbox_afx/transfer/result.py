@@ -26,8 +26,8 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         `NAME.controls.json`.
     presets : tuple of Path
         A `.vstpreset` for each VST3.
-    session_file : Path
-        `NAME.session.json`, which `afx export` reads.
+    session_file : Path or None
+        `NAME.session.json`, which `afx export` reads; None where a network made the audio and no plugin.
     positions : float64 [controls]
         At the start, where lanes move them.
     plugins : list of dict
@@ -52,7 +52,7 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
 
     audio: Path
     controls_file: Path
-    session_file: Path
+    session_file: Path | None
     presets: tuple[Path, ...]
     positions: np.ndarray
     plugins: list[dict[str, Any]]

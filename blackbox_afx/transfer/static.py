@@ -135,7 +135,7 @@ def transfer(
     refuse_existing(places, force)
     with staging(out) as stage, Farm(1 if spec.trusted else 2) as farm:
         check_container(stage, out, about)
-        warnings = controller.check_installed(allow_version=allow_version)
+        warnings = controller.check_installed(allow_version=allow_version) + list(controller.origin)
         farm.prepare(spec)
         progress("listening")
         heard = controller.hear(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from blackbox_afx.errors import ControllerError, PluginError, ProfileError, UsageError
-from blackbox_afx.networks.controller_file import ControllerCard, load_controller
+from blackbox_afx.networks.controller_file import ControllerCard, load_controller, load_effect_weights
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.transfer.listen import Heard, listen
@@ -41,9 +42,12 @@ class StyleController:
     trim_level = "the level the controller was learned at"
     """What `trim_db` brings an input to, in words."""
 
-    def __init__(self, network: StyleNetwork, card: ControllerCard) -> None:
+    def __init__(
+        self, network: StyleNetwork, card: ControllerCard, effect_weights: dict[str, Tensor] | None = None
+    ) -> None:
         self.network = network
         self.card = card
+        self._effect_weights = effect_weights or {}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> StyleController:
@@ -55,12 +59,37 @@ class StyleController:
             No such file, cut short, foreign, or of a newer schema.
         """
         network, card = load_controller(path)
-        return cls(cast(StyleNetwork, network), card)
+        weights = load_effect_weights(path) if card.renders_itself else {}
+        return cls(cast(StyleNetwork, network), card, weights)
 
     @property
     def spec(self) -> ChainSpec:
         """The chain that it sets."""
         return self.card.spec
+
+    @functools.cached_property
+    def own_effect(self) -> torch.nn.Module:
+        """The module that it was learned through, where that makes the audio: a proxy, an autodiff effect, a TCN.
+
+        Raises
+        ------
+        ControllerError
+            There is none: the plugins make the audio.
+        """
+        if not self.card.renders_itself:
+            raise ControllerError("this controller has no effect of its own; its plugins make the audio")
+        from blackbox_afx.train.effects import restore_effect
+
+        return restore_effect(self.card.effect, self._effect_weights, self.spec, self.card.sample_rate)
+
+    @property
+    def origin(self) -> list[str]:
+        """Say, in a line, what it was learned through, where that was not the plugins."""
+        if not self.card.renders_itself or not self.card.means_controls:
+            return []
+        what = {"proxy": "a proxy of the plugins", "autodiff": "a differentiable re-implementation of the plugins"}
+        kind = what.get(self.card.effect["kind"], "another effect")
+        return [f"learned through {kind}; its settings are rendered by the plugins themselves here"]
 
     def check_installed(self, *, allow_version: bool = False) -> list[str]:
         """Check that the plugins it was learned on are the ones installed here.
@@ -118,14 +147,25 @@ class StyleController:
         """
         if not references:
             raise UsageError("no reference was given; expected at least one recording in the wanted style")
+        if not self.card.means_controls:
+            raise UsageError(
+                "this controller's effect is a network of its own (cTCN), whose positions stand for no control of a "
+                "plugin; expected a controller that sets plugins"
+            )
         if not 0 <= amount <= 1:
             raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
+        positions = self.latent(source, references)
+        space = self.spec.space
+        return space.snap(space.defaults + amount * (positions - space.defaults))
+
+    def latent(self, source: Heard, references: Sequence[Heard]) -> np.ndarray:
+        """Give positions float64 [controls] as the network says them, on no control's steps."""
+        if not references:
+            raise UsageError("no reference was given; expected at least one recording in the wanted style")
         gain = np.float32(10 ** (self.trim_db(source) / 20))
         sources = self.embed([clip * gain for clip in source.stretches])
         logits = self.answer(sources, self.embed([clip for heard in references for clip in heard.stretches]))
-        space = self.spec.space
-        positions = 1 / (1 + np.exp(-logits))
-        return space.snap(space.defaults + amount * (positions - space.defaults))
+        return 1 / (1 + np.exp(-logits))
 
     def answer(self, sources: Sequence[Tensor], styles: Sequence[Tensor]) -> np.ndarray:
         """Average what the network says of pairs of embeddings: logits of positions, float64 [controls]."""
@@ -159,8 +199,27 @@ class StyleController:
         out: str | os.PathLike[str],
         **options: Any,
     ) -> TransferResult:
-        """Transfer a recording; options as in `blackbox_afx.transfer.static.transfer`."""
+        """Transfer a recording; options as in `blackbox_afx.transfer.static.transfer`.
+
+        Raises
+        ------
+        UsageError
+            An option that needs a plugin's controls, with a controller whose effect is a network of its own.
+        """
+        many = [references] if isinstance(references, str | os.PathLike) else list(references)
+        if not self.card.means_controls:
+            from blackbox_afx.transfer.through_network import refuse_what_needs_controls, transfer_through_network
+
+            refuse_what_needs_controls(
+                amount=options.pop("amount", 1.0),
+                automate=options.pop("automation", None) is not None,
+                refine=options.pop("refinement", None) is not None,
+                tail=options.pop("tail", False),
+                plot=options.pop("plot", None) is not None,
+            )
+            for name in ("allow_version", "refining"):
+                options.pop(name, None)
+            return transfer_through_network(self, Path(source), [Path(path) for path in many], out=Path(out), **options)
         from blackbox_afx.transfer.static import transfer
 
-        many = [references] if isinstance(references, str | os.PathLike) else list(references)
         return transfer(self, source, many, out=out, **options)

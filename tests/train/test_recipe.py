@@ -7,6 +7,7 @@ import pytest
 from blackbox_afx import shelf
 from blackbox_afx.errors import RecipeError
 from blackbox_afx.train.recipe import Recipe, Shares, change_recipe, load_recipe
+from blackbox_afx.train.recipes import read_recipe
 
 
 def test_defaults_are_the_measured_ones():
@@ -55,7 +56,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
 
 def test_shipped_recipes_load_and_the_small_one_is_the_default():
     folder = shelf.shipped() / "train"
-    shipped = {path.parent.name: load_recipe(path) for path in folder.glob("*/recipe.toml")}
+    shipped = {path.parent.name: read_recipe(path) for path in folder.glob("*/recipe.toml")}
     assert {"small", "paper_encoder"} <= set(shipped)
     options = {"width": 512, "blocks": 2, "dropout": 0.1}
     assert shipped["small"] == Recipe(controller_options=options)

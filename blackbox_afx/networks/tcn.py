@@ -1,0 +1,150 @@
+"""Temporal convolutional networks that are told control positions: the audio side of cTCN and of proxies.
+
+Conventions: audio [batch, channels, samples]; conditioning [batch, controls]. Everything is causal: an output sample
+depends on its own and earlier input samples only, and what came before the first one counts as silence, as for a
+plugin that was just reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from blackbox_afx.errors import RecipeError
+
+PAPER = {"channels": 64, "kernel": 13, "dilations": (1, 8, 64, 512)}
+"""The 2022 paper's size: 174 209 weights with 24 controls, 7021 samples of memory (0.29 s at 24 kHz)."""
+
+SMALL = {"channels": 16, "kernel": 13, "dilations": (1, 8, 64, 512)}
+"""As deep and with the same memory, and a fifteenth of the multiplications: what two cores can train."""
+
+
+class FiLM(nn.Module):
+    """Normalise each channel over the batch, then scale and shift it as the conditioning says.
+
+    Parameters
+    ----------
+    controls, channels : int
+    """
+
+    def __init__(self, controls: int, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(channels, affine=False)
+        self.adapt = nn.Linear(controls, 2 * channels)
+
+    def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
+        scale, shift = self.adapt(conditioning)[:, :, None].chunk(2, dim=1)
+        return torch.addcmul(shift, self.norm(x), scale)
+
+
+class TCNBlock(nn.Module):
+    """Dilated convolution, FiLM, PReLU; beside it a grouped 1x1 convolution as the residual path."""
+
+    def __init__(self, inputs: int, channels: int, kernel: int, dilation: int, controls: int) -> None:
+        super().__init__()
+        self.pad = (kernel - 1) * dilation
+        self.filter = nn.Conv1d(inputs, channels, kernel, dilation=dilation)
+        self.film = FiLM(controls, channels)
+        self.bend = nn.PReLU(channels)
+        self.residual = nn.Conv1d(inputs, channels, 1, groups=inputs, bias=False)
+
+    def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
+        y = self.filter(nn.functional.pad(x, (self.pad, 0)))
+        return self.bend(self.film(y, conditioning)) + self.residual(x)
+
+
+class TCN(nn.Module):
+    """Filter audio as control positions say.
+
+    Parameters
+    ----------
+    controls : int > 0
+        Numbers in the conditioning.
+    inputs, outputs : int
+        Audio channels; `channels` must be a multiple of `inputs`, for the grouped residual path.
+    channels : int
+        Width of every block.
+    kernel : int
+        Samples of every block's filter.
+    dilations : sequence of int
+        One block each.
+
+    Notes
+    -----
+    No skip connections: what a block makes goes to the next block alone. In training mode the normalisation sees the
+    batch at hand; a proxy that is to stay as it is must be in evaluation mode.
+
+    References
+    ----------
+    Steinmetz, Bryan, Reiss, "Style transfer of audio effects with differentiable signal processing", JAES 2022,
+    Section 3.2.
+    Steinmetz, Reiss, "Efficient neural networks for real-time analog audio effect modeling", AES 152, 2022.
+    """
+
+    def __init__(
+        self,
+        controls: int,
+        *,
+        inputs: int = 1,
+        outputs: int = 1,
+        channels: int = 64,
+        kernel: int = 13,
+        dilations: Sequence[int] = (1, 8, 64, 512),
+    ) -> None:
+        super().__init__()
+        if channels % inputs:
+            raise RecipeError(f"channels = {channels}; expected a multiple of the {inputs} input channels")
+        if controls < 1 or kernel < 1 or not dilations or min(dilations) < 1:
+            raise RecipeError("a TCN needs at least one control, a kernel of 1 or more, and dilations of 1 or more")
+        self.blocks = nn.ModuleList(
+            TCNBlock(channels if k else inputs, channels, kernel, dilation, controls)
+            for k, dilation in enumerate(dilations)
+        )
+        self.last = nn.Conv1d(channels, outputs, 1)
+        self.receptive_field = 1 + (kernel - 1) * sum(dilations)
+
+    def forward(self, audio: Tensor, conditioning: Tensor) -> Tensor:
+        """Filter audio [batch, inputs, samples] as conditioning [batch, controls] says."""
+        for block in self.blocks:
+            audio = block(audio, conditioning)
+        return self.last(audio)
+
+
+class StagedTCN(nn.Module):
+    """One TCN after another, each told its own controls.
+
+    Parameters
+    ----------
+    controls : int
+    stages : sequence of int, optional
+        Controls of each TCN, in order; one TCN for all by default (cTCN 1). ``(18, 6)`` is the paper's cTCN 2.
+    **options
+        `channels`, `kernel`, `dilations` of each.
+
+    Raises
+    ------
+    RecipeError
+        When the stages do not add up to the controls.
+    """
+
+    def __init__(self, controls: int, stages: Sequence[int] | None = None, **options: Any) -> None:
+        super().__init__()
+        self.stages = tuple(stages) if stages else (controls,)
+        if sum(self.stages) != controls or min(self.stages) < 1:
+            raise RecipeError(f"stages {list(self.stages)} of {controls} controls; expected counts that add up to it")
+        self.networks = nn.ModuleList(TCN(count, **options) for count in self.stages)
+
+    @property
+    def receptive_field(self) -> int:
+        """Input samples that one output sample depends on."""
+        memories: list[Any] = [network.receptive_field for network in self.networks]
+        return 1 + sum(memory - 1 for memory in memories)
+
+    def forward(self, audio: Tensor, positions: Tensor) -> Tensor:
+        """Process audio [batch, 1, samples] at positions [batch, controls]."""
+        for network, own in zip(self.networks, positions.split(self.stages, dim=1), strict=True):
+            audio = network(audio, own)
+        return audio
