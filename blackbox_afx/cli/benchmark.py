@@ -9,11 +9,14 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.benchmark_gradients import gradients
 from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
 from blackbox_afx.errors import UsageError
 
 app = App(name="benchmark")
 """One command a table."""
+
+app.command(gradients)
 
 Flag = Parameter(negative="")
 

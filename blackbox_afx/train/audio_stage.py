@@ -39,6 +39,8 @@ class AudioLoss:
     batch, segment : int
     hold : float
         Weight of the regression term.
+    foreign : float, 0 to 1
+        Share of pairs whose input and target went through other effects.
     seed_of : callable
         Step to seed.
     count : callable
@@ -58,10 +60,11 @@ class AudioLoss:
         hold: float,
         seed_of: Callable[[int], int],
         count: Callable[[Sequence[Result]], None],
+        foreign: float = 0.0,
     ) -> None:
         self.network, self.effect, self.farm, self.spec, self.book = network, effect, farm, spec, book
         self.batch, self.segment, self.hold, self.seed_of = batch, segment, hold, seed_of
-        self.count = count
+        self.count, self.foreign = count, foreign
         self.loss = StyleLoss()
         self.hears_audio = bool(network.encoder.hears_audio)
 
@@ -73,9 +76,11 @@ class AudioLoss:
         jobs = [
             CallJob(
                 function=make_audio_pair,
-                args=(self.spec, self.book, int(seed), self.segment, self.hears_audio),
+                args=(self.spec, self.book, int(seed), self.segment, self.hears_audio, self.foreign),
                 spec=self.spec,
                 cost=cost,
+                # Values that no setting gave are NaN; renders are looked at where they are made.
+                finite=False,
             )
             for seed in rng.integers(2**31, size=self.batch)
         ]
@@ -102,5 +107,6 @@ class AudioLoss:
             return None
         errors = self.loss.per_example(audio[heard], batch["target"][:, None][heard])
         # Toggles and choices, too: the estimator has no gradient for them, so that nothing else holds them.
-        hold = ((positions - batch["values"]) ** 2)[heard].mean()
+        known = heard & batch["values"].isfinite().all(1)
+        hold = ((positions - batch["values"]) ** 2)[known].mean() if known.any() else 0.0
         return errors.mean() + self.hold * hold

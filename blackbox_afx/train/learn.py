@@ -27,13 +27,21 @@ from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.budget import Clock, StepPlan
 from blackbox_afx.train.calibrate import calibrate
 from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.guide import GUIDE_SHARE, Guide, guide_plan, make_guide
 from blackbox_afx.train.judge import Judge, Scores
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
 from blackbox_afx.train.material import Material
 from blackbox_afx.train.methods import find_method
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
-from blackbox_afx.train.warm_start import Examples, controller_loss, fit_controller, fit_proxy, proxy_loss
+from blackbox_afx.train.warm_start import (
+    Examples,
+    controller_loss,
+    fit_controller,
+    fit_proxy,
+    own_positions,
+    proxy_loss,
+)
 
 Report = Callable[[str, float, str], None]
 """Told (stage, share done 0 to 1, words)."""
@@ -247,30 +255,58 @@ class Run:
         )
         self.train(stage, self.network, loss, self.look(plan, judge))
 
-    def audio_loss(self, book: str) -> AudioLoss:
-        """Assemble the audio loss with the method's estimator."""
+    def steps(self) -> np.ndarray:
+        """How far the method moves each control to differentiate it; NaN for toggles and choices."""
         space = self.spec.space
         repeatability = max(profile.repeatability for profile in self.spec.profiles)
         steps = step_sizes(space.resolution, repeatability, self.method.base_step)
-        steps = np.where(space.continuous, steps, np.nan)
+        return np.where(space.continuous, steps, np.nan)
+
+    def audio_loss(self, book: str, guide: Guide | None = None) -> AudioLoss:
+        """Assemble the audio loss with the method's estimator; without its guide the same number of calls."""
+        steps = self.steps()
         # A batch of equally long clips comes out as a list, which the bridge stacks.
         box: Any = self.effect
-        estimator = make_estimator(self.method.estimator, **self.method.options)
+        if guide is None:
+            estimator = make_estimator(self.method.estimator, **self.method.options)
+        else:
+            estimator = guide.estimator(self.spec, **self.method.options)
+        direction = None if guide is None else guide.direction
         return AudioLoss(
             self.network,
-            BlackBoxEffect(box, estimator, steps, snap=space.snap),
+            BlackBoxEffect(box, estimator, steps, snap=self.spec.space.snap, guide=direction),
             self.farm,
             self.spec,
             book,
             batch=self.recipe.audio_batch,
             segment=self.recipe.segment,
             hold=self.recipe.hold,
+            foreign=self.recipe.audio_foreign,
             seed_of=lambda step: step_seed(self.seed, "audio-pairs", step),
             count=self.effect.count,
         )
 
-    def audio_stage(self, plan: StepPlan, book: str) -> None:
+    def guide(self, book: str, around: np.ndarray) -> Guide:
+        """Make the method's guide at settings that the controller asks for, or read the one an earlier sitting made."""
+        place = self.folder.path / "guide.safetensors"
+        if not place.exists():
+            seconds = GUIDE_SHARE * self.recipe.shares.audio * self.clock.budget_s
+            made = make_guide(
+                self.farm,
+                self.spec,
+                book,
+                self.steps(),
+                plan=guide_plan(self.spec, seconds, self.farm.n_jobs, self.recipe.sample_rate),
+                around=around,
+                seed=step_seed(self.seed, "guide", 0),
+                tell=lambda share, words: self.tick("guide", share, words),
+            )
+            made.save(place)
+        return Guide.load(place)
+
+    def audio_stage(self, plan: StepPlan, book: str, around: np.ndarray) -> None:
         """Train on the audio loss through the plugin."""
+        guide = self.guide(book, around) if self.method.guide else None
         stage = Stage(
             name="audio",
             steps=plan.audio_steps,
@@ -279,7 +315,7 @@ class Run:
             average=0.9,
             reserve_s=END_RESERVE_S + plan.score_s,
         )
-        self.train(stage, self.network, self.audio_loss(book))
+        self.train(stage, self.network, self.audio_loss(book, guide))
 
     def train(
         self,
@@ -330,10 +366,11 @@ class Run:
         examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
         self.keep_clock()
         self.warm_start(plan, examples, judge)
+        around = own_positions(self.network, examples, self.seed)
         del examples
         self.judge_stage("warm start", judge)
         if plan.audio_steps and self.method.estimator:
-            self.audio_stage(plan, book)
+            self.audio_stage(plan, book, around)
             self.judge_stage("audio", judge)
         return self.finish(plan, facts)
 
