@@ -59,6 +59,8 @@ def _front_end(sample_rate: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarra
     window = np.sqrt(np.hanning(size + 1)[:-1]).astype(np.float32)
     edges = BEND_HZ * np.expm1(np.linspace(0.0, np.log1p(HIGHEST_HZ / BEND_HZ), BANDS + 1))[:-1]
     starts = np.round(edges * size / sample_rate).astype(int)
+    # At low rates the highest bands lie beyond what there is; they take a bin each at the top.
+    starts = np.minimum(starts, size // 2 + 1 - BANDS + np.arange(BANDS))
     for band in range(1, BANDS):
         # Low bands are narrower than a bin; each keeps one.
         starts[band] = max(starts[band], starts[band - 1] + 1)

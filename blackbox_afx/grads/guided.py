@@ -24,7 +24,6 @@ class GuidedState(NamedTuple):
     mean: np.ndarray  # shape=(B, P), the expected gradient
     scale: np.ndarray  # shape=(B,), its length: the unit of the covariance
     prior: np.ndarray  # shape=(B, P, P), covariance of its error in that unit
-    covariance: np.ndarray | None = None  # shape=(P, P), what steps so far taught; None: nothing yet
     gradient: np.ndarray | None = None  # shape=(B, P), the latest estimate
     valid: Mask | None = None  # after tell: rows where enough renders came back
 
@@ -60,8 +59,6 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         -1: none.
     gain_slope : float
         ``ln 10 / 20`` times the dB of its whole travel.
-    adapt : float, 0 to 1
-        Share by which every step's residuals replace what is known of C.
     noise : float >= 0
         Error of a measured change, relative to that of the gradient's whole length along it: curvature and
         repeatability.
@@ -89,14 +86,13 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     covariance: tuple[tuple[float, ...], ...] = ()
     gain: int = -1
     gain_slope: float = 0.0
-    adapt: float = 0.0
     noise: float = 0.01
 
     def __post_init__(self) -> None:
         if not self.calls >= 0.0:
             raise UsageError(f"calls is {self.calls:g}, expected 0 or more")
-        if not 0.0 <= self.adapt <= 1.0 or not self.noise >= 0.0:
-            raise UsageError(f"adapt is {self.adapt:g} and noise {self.noise:g}; expected 0 to 1, and 0 or more")
+        if not self.noise >= 0.0:
+            raise UsageError(f"noise is {self.noise:g}, expected 0 or more")
 
     def ask(
         self,
@@ -147,7 +143,6 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         change = np.where(kept, change, 0.0)
         valid = kept.any(axis=1) | (points.shape[1] == 0)
         gradient = np.zeros((batch, controls))
-        learned = np.zeros((controls, controls))
         exact = 0 <= self.gain < controls and bool(state.active[self.gain])
         for row in np.flatnonzero(valid):
             rows, seen = applied[row], change[row]
@@ -157,17 +152,9 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 seen = np.append(seen, base[row] * self.gain_slope)
                 spread = np.append(spread, 0.0)
             scale = state.scale[row]
-            mean, after = update(state.mean[row] / scale, state.prior[row], rows, seen / scale, spread)
+            mean, _ = update(state.mean[row] / scale, state.prior[row], rows, seen / scale, spread)
             gradient[row] = np.where(state.active, mean * scale, 0.0)
-            left = mean - state.mean[row] / scale
-            # An expectation of the squared error, given what was measured (the E step of EM).
-            size = max(1.0, float(left @ left))
-            learned += (np.outer(left, left) + after) / size
-        covariance = state.covariance
-        if self.adapt and valid.any():
-            before = state.prior.mean(0) if covariance is None else covariance
-            covariance = (1 - self.adapt) * before + self.adapt * learned / valid.sum()
-        return gradient, state._replace(covariance=covariance, gradient=gradient, valid=valid)
+        return gradient, state._replace(gradient=gradient, valid=valid)
 
     def _prior(
         self,
@@ -179,7 +166,6 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ) -> GuidedState:
         """Say what gradient is expected of each row, and how wrong that may be."""
         batch, controls = positions.shape
-        covariance = None if state is None else state.covariance
         if guide is None and state is not None and state.gradient is not None and len(state.gradient) == batch:
             guide = state.gradient
         mean = np.zeros_like(positions)
@@ -190,17 +176,16 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         length = np.linalg.norm(mean, axis=1)
         scale = np.where(length > 0.0, length, 1.0)
         unit = mean / scale[:, None]
-        if covariance is None and self.covariance:
+        if self.covariance:
             covariance = self._sized(np.asarray(self.covariance), (controls, controls), "covariance")
-        if covariance is None:
+            prior = np.broadcast_to(covariance, (batch, controls, controls)).copy()
+        else:
             # Nearly equal variances: which directions come out is left to chance.
             turn = rng.normal(size=(batch, controls, controls))
             blurred = np.eye(controls) + 1e-4 * turn @ turn.transpose(0, 2, 1) / max(controls, 1)
             prior = TRUST**2 / 2 * (blurred / max(controls, 1) + unit[:, :, None] * unit[:, None, :])
-        else:
-            prior = np.broadcast_to(covariance, (batch, controls, controls)).copy()
         prior *= active[:, None] & active[None, :]
-        return GuidedState(positions.copy(), active, mean, scale, prior, None if state is None else state.covariance)
+        return GuidedState(positions.copy(), active, mean, scale, prior)
 
     def _known(self, covariance: np.ndarray, active: np.ndarray) -> np.ndarray:
         """Take away what the exactly known gain explains."""

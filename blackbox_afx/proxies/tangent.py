@@ -41,6 +41,7 @@ class TangentProxy(nn.Module):
         self.last = nn.Linear(width, controls * BANDS * BASIS * 2)
         self.size: Tensor
         self.register_buffer("size", torch.ones(controls))
+        nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, features: Tensor, positions: Tensor) -> Tensor:
@@ -112,9 +113,9 @@ def tangent_loss(proxy: TangentProxy, made: dict[str, Tensor], rows: Tensor) -> 
     ahead = torch.einsum("bfij,btfj->btfi", made["gram"][rows], chosen)
     missed = (chosen.conj() * (ahead - 2 * made["change"][rows])).sum((2, 3)).real + made["energy"][rows]
     energy = made["energy"][rows]
-    # Between examples and controls as their derivatives count, but tamed: by the root of their typical energies.
-    unit = (proxy.size.square()[control] * energy.clamp(min=1e-9)).sqrt() + 1e-9
-    weight = valid * proxy.size[control] / unit
+    # By the amplitude of the change, not its energy: a few strong ones must not be all that is learned. Those far
+    # below what the control usually does count by their energy, or a control at rest would outweigh all others.
+    weight = valid / (energy + proxy.size.square()[control]).clamp(min=1e-12).sqrt()
     return (weight * missed).sum() / (weight * energy).sum().clamp(min=1e-9)
 
 
@@ -151,8 +152,9 @@ def train_tangent(
     fit_tangent(proxy, tensors)
     generator = torch.Generator().manual_seed(seed)
     count = len(tensors["features"])
+    decay = max(0.0, min(0.995, 1.0 - 20.0 / steps))
     averaged = torch.optim.swa_utils.AveragedModel(
-        proxy, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True
+        proxy, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay), use_buffers=True
     )
     optimizer = torch.optim.AdamW(proxy.parameters(), lr=rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)

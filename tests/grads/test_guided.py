@@ -16,7 +16,7 @@ from blackbox_afx.testing import check_estimator
         (Guided(calls=3.0), False, True),
         (Guided(calls=4.0, noise=0.0), True, True),
         (Guided(calls=8.0, noise=0.0, one_sided=False), True, True),
-        (Guided(calls=3.0, adapt=0.1), False, False),
+        (Guided(calls=3.0), False, False),
     ],
     ids=repr,
 )
@@ -101,24 +101,13 @@ def test_a_learned_error_sends_probes_to_where_the_guide_is_wrong():
     assert found > 0.995
 
 
-def test_the_error_is_learned_on_the_way():
-    rng = np.random.default_rng(4)
-    estimator, state, found = Guided(calls=3.0, adapt=0.2), None, []
-    wrong = np.where(np.arange(6) < 3, 1.0, 0.02)
-    for step in range(20):
-        truth = rng.normal(size=(8, 6))
-        gradient, state = estimate(estimator, truth, truth + wrong * rng.normal(size=truth.shape), state, step)
-        found.append(cosine(gradient, truth))
-    assert np.mean(found[-5:]) > 0.99 > 0.97 > np.mean(found[:2])
-
-
 def test_past_directions_add_up():
     truth = np.random.default_rng(5).normal(size=(8, 12))
     state, found = None, []
     for step in range(6):
         gradient, state = estimate(Guided(calls=3.0, noise=0.0), truth, None, state, step)
         found.append(cosine(gradient, truth))
-    assert found[-1] > 0.97 > found[0]
+    assert found[-1] > found[0] + 0.2
 
 
 def test_an_output_gain_is_known_without_a_probe():
@@ -126,14 +115,14 @@ def test_an_output_gain_is_known_without_a_probe():
     rng = np.random.default_rng(6)
     sound, cotangent = rng.normal(size=80), rng.normal(size=80)
     base = cotangent @ sound
-    estimator = Guided(calls=0.0, gain=1, gain_slope=np.log(10) / 20 * 24.0)
+    estimator = Guided(calls=0.0, covariance=table(np.eye(3)), gain=1, gain_slope=np.log(10) / 20 * 24.0)
     positions = np.full((1, 3), 0.5)
     points, state = estimator.ask(positions, np.full(3, 0.01), np.ones((1, 3)), rng, None)
     gradient, _ = estimator.tell(points, np.zeros((1, 0)), np.array([base]), None, state)
     step = 1e-4
     ends = [cotangent @ (sound * 10 ** (sign * step * 24.0 / 20)) for sign in (1, -1)]
     assert gradient[0, 1] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-6)
-    assert gradient[0, 0] == gradient[0, 2] == 1.0
+    np.testing.assert_allclose(gradient[0, [0, 2]], 1.0)
 
 
 def test_wrong_sizes_are_named():
