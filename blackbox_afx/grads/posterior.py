@@ -49,7 +49,7 @@ def update(
     return mean + gain @ (change - applied @ mean), (kept + kept.T) / 2
 
 
-def best_direction(covariance: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, float]:
+def best_direction(covariance: np.ndarray, allowed: np.ndarray, floor: float = 0.0) -> tuple[np.ndarray, float]:
     """Find the direction whose measurement takes away most variance.
 
     Parameters
@@ -57,6 +57,8 @@ def best_direction(covariance: np.ndarray, allowed: np.ndarray) -> tuple[np.ndar
     covariance : array [shape=(P, P)]
     allowed : array [shape=(P,)] of bool
         Controls that the direction may move.
+    floor : float
+        Variance below which a direction counts as known.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def best_direction(covariance: np.ndarray, allowed: np.ndarray) -> tuple[np.ndar
         return direction, 0.0
     part = covariance[np.ix_(place, place)]
     strength, axes = np.linalg.eigh((part + part.T) / 2)
-    known = strength <= RIDGE * max(np.trace(covariance) / len(covariance), 1e-300)
+    known = strength <= max(RIDGE * np.trace(covariance) / len(covariance), floor, 1e-300)
     strength, axes = strength[~known], axes[:, ~known]
     if not len(strength):
         return direction, 0.0
@@ -115,6 +117,8 @@ def plan(covariance: np.ndarray, costs: np.ndarray, calls: float, renders: int =
     forward render that was theirs is gone by then.
     """
     left, before, chosen = calls, 0.0, []
+    # Of what there was: once all is known, only rounding is left to be measured.
+    floor = RIDGE * float(np.trace(covariance)) / max(len(covariance), 1)
     levels = sorted(set(costs[np.isfinite(costs)].tolist()))
     while True:
         best: tuple[float, float, float, np.ndarray] | None = None
@@ -122,7 +126,7 @@ def plan(covariance: np.ndarray, costs: np.ndarray, calls: float, renders: int =
             price = renders * level + max(0.0, 1.0 - level - before)
             if price > left + 1e-9:
                 continue
-            direction, taken = best_direction(covariance, costs <= level + 1e-12)
+            direction, taken = best_direction(covariance, costs <= level + 1e-12, floor)
             if taken > 0.0 and (best is None or taken / price > best[0]):
                 best = taken / price, price, level, direction
         if best is None:

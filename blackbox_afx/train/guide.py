@@ -189,7 +189,7 @@ def make_guide(
     plan = plan or GuidePlan()
     rate = read_clip_book(book).sample_rate
     seconds = plan.segment / rate
-    cost = JOB_EXAMPLES * ((1 + CONTROLS_TURNED) * (spec.cost_s(seconds) + 0.01) + 0.05)
+    cost = JOB_EXAMPLES * ((1 + CONTROLS_TURNED) * (spec.cost_s(seconds) + 0.03) + 0.15)
     jobs = [
         CallJob(
             function=make_tangents,

@@ -286,7 +286,7 @@ class Run:
             count=self.effect.count,
         )
 
-    def guide(self, book: str, around: np.ndarray) -> Guide:
+    def guide(self, book: str, around: np.ndarray | None) -> Guide:
         """Make the method's guide at settings that the controller asks for, or read the one an earlier sitting made."""
         place = self.folder.path / "guide.safetensors"
         if not place.exists():
@@ -304,7 +304,7 @@ class Run:
             made.save(place)
         return Guide.load(place)
 
-    def audio_stage(self, plan: StepPlan, book: str, around: np.ndarray) -> None:
+    def audio_stage(self, plan: StepPlan, book: str, around: np.ndarray | None) -> None:
         """Train on the audio loss through the plugin."""
         guide = self.guide(book, around) if self.method.guide else None
         stage = Stage(
@@ -366,7 +366,8 @@ class Run:
         examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
         self.keep_clock()
         self.warm_start(plan, examples, judge)
-        around = own_positions(self.network, examples, self.seed)
+        wants_guide = self.method.guide and plan.audio_steps
+        around = own_positions(self.network, examples, self.seed) if wants_guide else None
         del examples
         self.judge_stage("warm start", judge)
         if plan.audio_steps and self.method.estimator:

@@ -61,6 +61,8 @@ def test_cheap_probes_come_first_where_all_directions_are_alike():
     assert plan(np.eye(4), costs, 1.25) == [0.25, 0.25]
     assert plan(np.eye(4), costs, 2.25) == [0.25, 0.25, 1.0]
     assert plan(np.eye(4), costs, 0.9) == []
+    # No call is spent on what is known already.
+    assert plan(np.eye(4), costs, 100.0) == [0.25, 0.25, 1.0, 1.0]
 
 
 def test_suffix_costs_add_up_to_the_end_of_the_chain():
