@@ -9,6 +9,7 @@ import pytest
 from blackbox_afx.cli import main as cli
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_says(demo_audio, tmp_path):
     out = tmp_path / "gradients.json"
     words = ["benchmark", "gradients", "--audio", str(demo_audio), "--where", "type=speech", "--out", str(out)]
