@@ -22,6 +22,7 @@ for _name, _help in (
     ("styles", "Tell five styles of production apart with one linear layer on frozen embeddings."),
     ("listen", "Write a page to listen to pairs and what each method made of them."),
     ("match", "Compare searching on the plugin with plain CMA-ES, and controllers with what refining makes of them."),
+    ("gradients", "Compare estimators of a chain's derivative with central differences, by the calls they cost."),
     ("complexity", "Time a training step of each method in its parts, rendering, and count parameters."),
 ):
     app.command(f"blackbox_afx.cli.benchmark_{_name}:{_name}", name=_name, help=_help)

@@ -11,6 +11,7 @@ import msgspec
 
 from blackbox_afx.errors import UsageError, nearest
 from blackbox_afx.grads.differences import Differences
+from blackbox_afx.grads.guided import Guided
 from blackbox_afx.grads.orthogonal import Orthogonal
 from blackbox_afx.grads.protocol import Estimator, ProbeState
 from blackbox_afx.grads.spsa import SPSA
@@ -21,6 +22,7 @@ __all__ = [
     "SPSA",
     "Differences",
     "Estimator",
+    "Guided",
     "Orthogonal",
     "ProbeState",
     "make_estimator",
@@ -31,6 +33,7 @@ ESTIMATORS: dict[str, type] = {
     "spsa": SPSA,  # directions=1 as published, more for the average
     "orthogonal": Orthogonal,
     "differences": Differences,
+    "guided": Guided,  # with a proxy's direction, or the last step's
 }
 
 

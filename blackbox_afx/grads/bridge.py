@@ -70,8 +70,9 @@ class BlackBoxEffect(torch.nn.Module):
     snap : callable, positions [shape=(..., P)] -> positions, or None
         Moves positions onto the grid of the controls, as the box itself would.  With it the estimator divides
         by the differences that the plugin saw.
-    guide : callable, (audio, positions, cotangents) -> array [shape=(B, P)], or None
-        Makes the direction that guided estimators take; arguments as `BlackBox.respond` has them.
+    guide : callable, (audio, positions, cotangents, output) -> array [shape=(B, P)], or None
+        Makes the direction that guided estimators take, from what went in, where, the loss gradient, and what came
+        out; arguments as `estimate` has them.
 
     Attributes
     ----------
@@ -109,7 +110,7 @@ class BlackBoxEffect(torch.nn.Module):
         *,
         seed: int = 0,
         snap: Callable[[np.ndarray], np.ndarray] | None = None,
-        guide: Callable[[list[np.ndarray], np.ndarray, np.ndarray], np.ndarray] | None = None,
+        guide: Callable[[list[np.ndarray], np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray] | None = None,
     ) -> None:
         super().__init__()
         self.box = box
@@ -183,7 +184,7 @@ class BlackBoxEffect(torch.nn.Module):
         finite = np.isfinite(cotangents).all(axis=(1, 2))
         heard = finite & cotangents.any(axis=(1, 2))
         base = np.where(ok, np.einsum("bcn,bcn->b", cotangents, output, dtype=np.float64), np.nan)
-        guide = None if self.guide is None else self.guide(list(audio), positions, cotangents)
+        guide = None if self.guide is None else self.guide(list(audio), positions, cotangents, list(output))
 
         points, state = self.estimator.ask(positions, self.steps, guide, self.rng, self.state)
         if self.snap is not None:

@@ -42,6 +42,8 @@ class AudioLoss:
         Weight of the regression term; without a meaning under the protocol "paper", where no setting is known.
     protocol : {"self", "paper"}
         What makes targets: the chain at random settings, or other effects.
+    foreign : float, 0 to 1
+        Share of pairs under the protocol "self" whose input and target went through other effects all the same.
     seed_of : callable
         Step to seed.
     count : callable
@@ -62,10 +64,11 @@ class AudioLoss:
         protocol: str = "self",
         seed_of: Callable[[int], int],
         count: Callable[[Sequence[Result]], None],
+        foreign: float = 0.0,
     ) -> None:
         self.network, self.effect, self.farm, self.spec, self.book = network, effect, farm, spec, book
         self.batch, self.segment, self.hold, self.seed_of = batch, segment, hold, seed_of
-        self.protocol, self.count = protocol, count
+        self.protocol, self.count, self.foreign = protocol, count, foreign
         self.loss = StyleLoss()
         self.hears_audio = bool(network.encoder.hears_audio)
 
@@ -84,9 +87,11 @@ class AudioLoss:
             jobs = [
                 CallJob(
                     function=make_audio_pair,
-                    args=(self.spec, self.book, seed, self.segment, self.hears_audio),
+                    args=(self.spec, self.book, seed, self.segment, self.hears_audio, self.foreign),
                     spec=self.spec,
                     cost=cost,
+                    # Values that no setting gave are NaN; renders are looked at where they are made.
+                    finite=False,
                 )
                 for seed in seeds
             ]
@@ -120,7 +125,8 @@ class AudioLoss:
         if not self.hold or "values" not in batch:
             return errors.mean()
         # Toggles and choices, too: the estimator has no gradient for them, so that nothing else holds them.
-        hold = ((positions - batch["values"]) ** 2)[heard].mean()
+        known = heard & batch["values"].isfinite().all(1)
+        hold = ((positions - batch["values"]) ** 2)[known].mean() if known.any() else 0.0
         return errors.mean() + self.hold * hold
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.budget import StepPlan
+from blackbox_afx.train.guide import GUIDE_SHARE
 from blackbox_afx.train.warm_start import Examples, controller_loss, proxy_loss
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     per_pass = max(1.0, shards_wanted * shard_clips * recipe.settings * 2 / warm_batch)
     most = max(50, round(PASSES * per_pass))
     most_proxy = max(50, round(PASSES * per_pass * warm_batch / recipe.batch))
-    audio_steps = int(audio * unit / audio_s) if audio_s else 0
+    left = 1.0 - GUIDE_SHARE if run.method.guide else 1.0
+    audio_steps = int(left * audio * unit / audio_s) if audio_s else 0
     if recipe.examples and run.method.has_audio_stage:
         audio_steps = -(-recipe.examples // recipe.audio_batch)
     return StepPlan(

@@ -55,11 +55,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 def black_box(context: Context) -> nn.Module:
     """Make the real chain with an estimator behind it: SPSA, orthogonal directions, differences."""
-    space, method = context.spec.space, context.method
-    repeatability = max(profile.repeatability for profile in context.spec.profiles)
-    steps = step_sizes(space.resolution, repeatability, method.base_step)
-    steps = np.where(space.continuous, steps, np.nan)
-    return BlackBoxEffect(context.box, make_estimator(method.estimator, **method.options), steps, snap=space.snap)
+    method, steps = context.method, probe_steps(context.spec, context.method)
+    estimator = make_estimator(method.estimator, **method.options)
+    return BlackBoxEffect(context.box, estimator, steps, snap=context.spec.space.snap)
+
+
+def probe_steps(spec: ChainSpec, method: Method) -> np.ndarray:
+    """Say how far a method moves each control to differentiate it, float64 [controls]; NaN for toggles and choices."""
+    repeatability = max(profile.repeatability for profile in spec.profiles)
+    steps = step_sizes(spec.space.resolution, repeatability, method.base_step)
+    return np.where(spec.space.continuous, steps, np.nan)
 
 
 def proxy(context: Context) -> nn.Module:

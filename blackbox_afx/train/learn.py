@@ -23,7 +23,8 @@ from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.budget import Clock, StepPlan
 from blackbox_afx.train.calibrate import calibrate
 from blackbox_afx.train.effect import FarmEffect
-from blackbox_afx.train.effects import Context, describe_effect, make_effect
+from blackbox_afx.train.effects import Context, describe_effect, make_effect, probe_steps
+from blackbox_afx.train.guide import GUIDE_SHARE, Guide, guide_plan, make_guide
 from blackbox_afx.train.judge import Judge, Scores
 from blackbox_afx.train.learner import Learner, calibrate_audio, fit_standardisation, wants_warm_start
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
@@ -32,7 +33,14 @@ from blackbox_afx.train.methods import find_method
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.versions import versions
-from blackbox_afx.train.warm_start import Examples, controller_loss, fit_controller, fit_proxy, proxy_loss
+from blackbox_afx.train.warm_start import (
+    Examples,
+    controller_loss,
+    fit_controller,
+    fit_proxy,
+    own_positions,
+    proxy_loss,
+)
 
 Report = Callable[[str, float, str], None]
 """Told (stage, share done 0 to 1, words)."""
@@ -281,12 +289,19 @@ class Run:
         )
         self.train(stage, self.network, loss, self.look(plan.warm_steps, recipe.shares.controller, plan, judge))
 
-    def audio_loss(self, book: str) -> AudioLoss:
-        """Assemble the audio loss with the method's effect module."""
+    def audio_loss(self, book: str, guide: Guide | None = None) -> AudioLoss:
+        """Assemble the audio loss with the method's effect module; without its guide the same number of calls."""
         assert self.effect_module is not None
+        module = self.effect_module
+        if guide is not None:
+            # A batch of equally long clips comes out as a list, which the bridge stacks.
+            box: Any = self.effect
+            estimator = guide.estimator(self.spec, **self.method.options)
+            steps = probe_steps(self.spec, self.method)
+            module = BlackBoxEffect(box, estimator, steps, snap=self.spec.space.snap, guide=guide.direction)
         return AudioLoss(
             self.network,
-            self.effect_module,
+            module,
             self.farm,
             self.spec,
             book,
@@ -294,13 +309,33 @@ class Run:
             segment=self.recipe.segment,
             hold=self.recipe.hold if self.method.means_controls else 0.0,
             protocol=self.recipe.protocol,
+            foreign=self.recipe.audio_foreign,
             seed_of=lambda step: step_seed(self.seed, "audio-pairs", step),
             count=self.effect.count,
         )
 
-    def audio_stage(self, plan: StepPlan, book: str, judge: Judge) -> None:
+    def guide(self, book: str, around: np.ndarray | None) -> Guide:
+        """Make the method's guide at settings that the controller asks for, or read the one an earlier sitting made."""
+        place = self.folder.path / "guide.safetensors"
+        if not place.exists():
+            seconds = GUIDE_SHARE * self.recipe.shares.audio * self.clock.budget_s
+            made = make_guide(
+                self.farm,
+                self.spec,
+                book,
+                probe_steps(self.spec, self.method),
+                plan=guide_plan(self.spec, seconds, self.farm.n_jobs, self.recipe.sample_rate),
+                around=around,
+                seed=step_seed(self.seed, "guide", 0),
+                tell=lambda share, words: self.tick("guide", share, words),
+            )
+            made.save(place)
+        return Guide.load(place)
+
+    def audio_stage(self, plan: StepPlan, book: str, judge: Judge, around: np.ndarray | None) -> None:
         """Train on the audio loss through the effect module."""
         recipe = self.recipe
+        guide = self.guide(book, around) if self.method.guide else None
         stage = Stage(
             name="audio",
             steps=plan.audio_steps,
@@ -313,7 +348,7 @@ class Run:
             average=recipe.average,
             reserve_s=END_RESERVE_S + plan.score_s,
         )
-        loss = self.audio_loss(book)
+        loss = self.audio_loss(book, guide)
         if not self.warm:
             fit_standardisation(self.network, loss.pairs)
         share = recipe.shares.audio if self.warm else 1.0
@@ -366,14 +401,17 @@ class Run:
             protocol=self.recipe.protocol,
         )
         plan = self.plan(book, judge)
+        around = None
         if self.warm:
             examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
             self.keep_clock()
             self.warm_start(plan, examples, judge)
+            if self.method.guide and plan.audio_steps:
+                around = own_positions(self.network, examples, self.seed)
             del examples
             self.judge_stage("warm start", judge)
         if plan.audio_steps and self.method.has_audio_stage:
-            self.audio_stage(plan, book, judge)
+            self.audio_stage(plan, book, judge, around)
             self.judge_stage("audio", judge)
         return self.finish(plan, facts)
 

@@ -20,6 +20,8 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
         Name in `ESTIMATORS`; empty where the plugin is not asked for a derivative.
     options : dict
         The estimator's.
+    guide : bool
+        Whether a tangent proxy of the chain is made to guide the estimator.
     base_step : float
         Position step before the control's resolution and the plugin's repeatability are heeded.
     effect : str
@@ -35,6 +37,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     estimator: str = ""
     options: dict[str, Any] = {}
+    guide: bool = False
     base_step: float = 5e-3
     effect: str = ""
     renders_itself: bool = False
@@ -94,6 +97,12 @@ METHODS: dict[str, Method] = {
         effect="tcn",
         renders_itself=True,
         means_controls=False,
+    ),
+    "guided": Method(
+        about="warm start, then a tangent proxy's derivative, corrected by 4 calls where it errs most",
+        estimator="guided",
+        options={"calls": 4.0},
+        guide=True,
     ),
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_afx.data.corruptions import corrupt_input, corrupt_target
+from blackbox_afx.data.corruptions import corrupt_input, corrupt_target, paper_pair
 from blackbox_afx.data.segments import ClipSampler
 from blackbox_afx.errors import PluginError
 from blackbox_afx.features.statistics import DIMENSION, statistics
@@ -115,22 +115,28 @@ def make_pairs(
 
 
 def make_audio_pair(
-    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hears_audio: bool
+    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hears_audio: bool, foreign: float = 0.0
 ) -> dict[str, np.ndarray]:
     """Make one training pair with its audio; runs in a render worker.
+
+    With probability `foreign` other effects colour input and target, so that no setting of the chain is known.
 
     Returns
     -------
     dict
-        ``input`` and ``target`` float32 [T] (both zero-padded), ``values`` float64 [controls]; ``source`` and
-        ``reference``: the audio, short halves repeated, where the encoder hears it, else statistics.
+        ``input`` and ``target`` float32 [T] (both zero-padded), ``values`` float64 [controls], NaN where not known;
+        ``source`` and ``reference``: the audio, short halves repeated, where the encoder hears it, else statistics.
     """
     rng = np.random.default_rng(seed)
     clips = read_clip_book(book)
     first, second = ClipSampler(rng, clips, segment, shortest_half(segment)).draw()
     values = spec.space.snap(rng.random(len(spec.space)))
     rate = clips.sample_rate
-    target, reference = (_render(worker, spec, half, values, rate) for half in (first, second))
+    if foreign and rng.random() < foreign:
+        first, reference, target = paper_pair(rng, first, second, rate)
+        values = np.full(len(values), np.nan)
+    else:
+        target, reference = (_render(worker, spec, half, values, rate) for half in (first, second))
     heard = [repeated(part, segment) if hears_audio else statistics(part, rate) for part in (first, reference)]
     return {
         "input": _padded(first, segment),

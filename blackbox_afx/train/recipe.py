@@ -56,8 +56,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Random settings that each drawn clip is rendered with.
     corrupted : float, 0 to 1
         Share of training inputs that other effects coloured first.
-    foreign : float, 0 to 1
-        Share of warm-start examples whose style is not of this chain.
+    foreign, audio_foreign : float, 0 to 1
+        Share of warm-start examples, and of audio-stage pairs, whose style is not of this chain.
     max_minutes : float
         Most audio to keep in the working set.
     batch, heard_batch, audio_batch : int
@@ -101,6 +101,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     settings: int = 3
     corrupted: float = 0.5
     foreign: float = 0.2
+    audio_foreign: float = 0.0
     max_minutes: float = 120.0
     batch: int = 256
     heard_batch: int = 8
@@ -123,7 +124,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     shares: Shares = Shares()
 
     def __post_init__(self) -> None:
-        for name in ("corrupted", "foreign"):
+        for name in ("corrupted", "foreign", "audio_foreign"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected a share from 0 to 1")
         for name in ("sample_rate", "segment", "settings", "batch", "heard_batch", "audio_batch", "held_out"):

@@ -24,6 +24,8 @@ from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.loop import step_seed
 
 FIT_EXAMPLES = 20000
+OWN = 256
+"""Settings of the controller's own that are looked at."""
 
 
 class Examples(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +149,21 @@ def fit_controller(network: StyleNetwork, examples: Examples, seed: int) -> None
     source, reference = examples.dry[clip, half].float(), examples.wet[clip, setting, 1 - half].float()
     network.controller.source.fit(source.mean(0), source.std(0))
     network.controller.difference.fit((reference - source).mean(0), (reference - source).std(0))
+
+
+def own_positions(network: StyleNetwork, examples: Examples, seed: int) -> np.ndarray:
+    """Give positions [N, controls] that the network asks for on training examples."""
+    clip, setting, half = (rows[:OWN] for rows in examples.sample(seed))
+    dry = examples.dry if examples.dry_audio is None else examples.dry_audio
+    wet = examples.wet if examples.wet_audio is None else examples.wet_audio
+    network.eval()
+    rows = []
+    with torch.no_grad():
+        # Few at a time: an encoder that hears audio takes much memory.
+        for part in torch.arange(len(clip)).split(16):
+            source = dry[clip[part], half[part]].float()
+            rows.append(network(source, wet[clip[part], setting[part], 1 - half[part]].float()))
+    return torch.cat(rows).double().numpy()
 
 
 def controller_loss(

@@ -1,0 +1,130 @@
+"""Compare estimators of a chain's derivative."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from blackbox_afx.cli.console import emit_json, example, note, progress, say
+from blackbox_afx.errors import UsageError
+
+Flag = Parameter(negative="")
+
+
+@example("""
+$ afx benchmark gradients --audio recordings/ --where type=speech --chain "zam_eq2 zam_comp" --out gradients.json
+Cosine with central differences of all controls, 24 recordings of 2.7 s at 24000 Hz, split val, seed 42.
+
+**ZamEQ2 > ZamComp**, 17 controls; the guide took 83 s:
+
+| estimator | calls | mean cosine ...
+...
+wrote gradients.json
+""")
+def gradients(
+    *,
+    audio: Path,
+    out: Path,
+    chain: Annotated[list[str], Parameter(negative="")] | None = None,
+    where: str | None = None,
+    recordings: int = 24,
+    examples: int = 3000,
+    seed: int = 42,
+    segment: int = 65536,
+    sample_rate: int = 24000,
+    markdown: Path | None = None,
+    jobs: int | None = None,
+    force: Annotated[bool, Flag] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Measure how near each estimator comes to a chain's derivative, and for how many calls of it.
+
+    The derivative is that of the training loss by the controls; the reference central differences of all of them.
+    Calls are renders beyond the forward one, those of a part of the chain by their cost. Toggles and choices are not
+    differentiated. A guide is learned for each chain first.
+
+    Parameters
+    ----------
+    audio
+        A folder of recordings. Guides learn on the split train, all is measured on val.
+    out
+        The JSON file to write.
+    chain
+        Plugins of a chain, in one word with blanks between them; give it several times for several chains. By default
+        four: equalisation with dynamics twice, a reverb, saturation.
+    where
+        Keep recordings whose manifest columns have these values, such as type=speech,source=a|b.
+    recordings
+        How many; the speakers take turns.
+    examples
+        Settings that each guide learns from.
+    seed
+        Decides everything that is drawn.
+    segment
+        Samples of a recording.
+    sample_rate
+        Hertz.
+    markdown
+        Also write the tables there.
+    jobs
+        Worker processes; by default as many as there are cores.
+    force
+        Replace what is there.
+    as_json
+        Print the JSON instead of the tables.
+    """
+    from blackbox_afx.transfer.staging import check_place
+
+    for name, value, least in (
+        ("recordings", recordings, 1),
+        ("examples", examples, 24),
+        ("segment", segment, 32769),
+        ("sample-rate", sample_rate, 8000),
+        ("jobs", 1 if jobs is None else jobs, 1),
+    ):
+        if value < least:
+            raise UsageError(f"--{name} {value}; expected at least {least}")
+    places = [out, *([markdown] if markdown else [])]
+    for place in places:
+        check_place(place, force=force)
+
+    from blackbox_afx.benchmark.gradients import CHAINS, run_gradients
+    from blackbox_afx.benchmark.gradients import markdown as table
+    from blackbox_afx.benchmark.report import command_line
+    from blackbox_afx.plugins.chain import ChainSpec
+    from blackbox_afx.plugins.resolve import resolve_plugin
+    from blackbox_afx.train.guide import GuidePlan
+    from blackbox_afx.transfer.staging import publish_text
+
+    wanted = [tuple(words.split()) for words in chain] if chain else list(CHAINS)
+    if not all(wanted):
+        raise UsageError("--chain is empty; expected plugins, for example --chain 'zam_eq2 zam_comp'")
+    specs = [ChainSpec(profiles=tuple(resolve_plugin(token, note=note) for token in tokens)) for tokens in wanted]
+    with progress("benchmark", total=1.0) as meter:
+        report = run_gradients(
+            specs,
+            audio=audio,
+            where=where,
+            recordings=recordings,
+            segment=segment,
+            sample_rate=sample_rate,
+            plan=GuidePlan(examples=examples),
+            seed=seed,
+            jobs=jobs,
+            command=command_line(sys.argv[1:]),
+            progress=lambda share, text: meter.update(share, text),
+        )
+    text = table(report)
+    content: dict[Path, Any] = {out: report}
+    if markdown:
+        content[markdown] = text + "\n"
+    publish_text(content, force=force)
+    if as_json:
+        emit_json(report)
+    else:
+        say(text)
+    for place in places:
+        note(f"wrote {place}")

@@ -1,0 +1,327 @@
+"""Make a guide for the derivatives of a chain: a tangent proxy, and how far it is to be trusted.
+
+All of it is measured on the chain itself, from renders: the proxy learns from small turns of single controls, the trust
+from full differences of an audio loss at a few examples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from blackbox_afx.data.segments import ClipSampler
+from blackbox_afx.errors import FarmError
+from blackbox_afx.grads.differences import Differences
+from blackbox_afx.grads.guided import Guided
+from blackbox_afx.grads.posterior import as_tuple, error_of, suffix_costs, table
+from blackbox_afx.grads.protocol import Estimator
+from blackbox_afx.losses.style import StyleLoss
+from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.plugins.jobs import CallJob
+from blackbox_afx.proxies.tangent import TangentGuide, TangentProxy, train_tangent
+from blackbox_afx.train.clip_book import read_clip_book
+from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.run_folder import load_tensors, save_tensors
+from blackbox_afx.train.tangents import make_tangents
+
+Tell = Callable[[float, str], None]
+"""Told (share done 0 to 1, words)."""
+
+GUIDE_SHARE = 0.35
+"""Of the audio stage's time, where its method wants a guide."""
+JOB_EXAMPLES = 12
+CONTROLS_TURNED = 4
+
+
+class GuidePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say how much goes into a guide.
+
+    Parameters
+    ----------
+    examples : int
+        Settings that the proxy learns from, each with four controls turned.
+    segment : int
+        Samples of each.
+    passes : float
+        How often the proxy goes over them.
+    width : int
+        Of the proxy.
+    calibration : int
+        Examples that tell how far the guide is to be trusted, by full differences.
+    """
+
+    examples: int = 3000
+    segment: int = 32768
+    passes: float = 40.0
+    width: int = 384
+    calibration: int = 64
+
+
+class Guide(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold a chain's tangent proxy and its calibration.
+
+    Parameters
+    ----------
+    direction : TangentGuide
+        What `blackbox_afx.grads.bridge.BlackBoxEffect` takes as its guide.
+    slope : float64 [P]
+    covariance : float64 [P, P]
+        See `blackbox_afx.grads.posterior.error_of`.
+    """
+
+    direction: TangentGuide
+    slope: np.ndarray
+    covariance: np.ndarray
+
+    def estimator(self, spec: ChainSpec, calls: float, **options: Any) -> Guided:
+        """Make the estimator that measures `calls` renders where this guide errs most."""
+        gain, gain_slope = last_gain(spec)
+        return Guided(
+            calls=calls,
+            costs=chain_costs(spec),
+            slope=as_tuple(self.slope),
+            covariance=table(self.covariance),
+            gain=gain,
+            gain_slope=gain_slope,
+            **options,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write it beside its place and rename it there."""
+        tensors = {f"proxy.{name}": value for name, value in self.direction.proxy.state_dict().items()}
+        tensors |= {"slope": torch.from_numpy(self.slope), "covariance": torch.from_numpy(self.covariance)}
+        save_tensors(path, tensors, {"sample_rate": str(self.direction.sample_rate)})
+
+    @classmethod
+    def load(cls, path: Path) -> Guide:
+        """Read what `save` wrote."""
+        tensors, metadata = load_tensors(path)
+        weights = {name[len("proxy.") :]: value for name, value in tensors.items() if name.startswith("proxy.")}
+        proxy = TangentProxy(len(tensors["slope"]), width=len(weights["norm.weight"]))
+        proxy.load_state_dict(weights)
+        return cls(
+            direction=TangentGuide(proxy, int(metadata["sample_rate"])),
+            slope=tensors["slope"].numpy(),
+            covariance=tensors["covariance"].numpy(),
+        )
+
+
+def guide_plan(spec: ChainSpec, seconds: float, jobs: int, sample_rate: int) -> GuidePlan:
+    """Plan a guide that is made in about so many seconds on an idle machine."""
+    plan = GuidePlan()
+    render_s = spec.cost_s(plan.segment / sample_rate) + 0.003
+    # Measuring takes about as long as five renders; forty passes over an example 8 ms.
+    example_s = ((1 + CONTROLS_TURNED) * render_s + 0.02) / max(jobs, 1) + 0.008
+    calibration_s = plan.calibration * ((3 + len(spec.space)) * 2 * render_s / max(jobs, 1) + 0.05)
+    examples = int(np.clip((seconds - calibration_s) / example_s, 240, 8000))
+    return msgspec.structs.replace(plan, examples=examples)
+
+
+def last_gain(spec: ChainSpec) -> tuple[int, float]:
+    """Find the control that is a plain gain in dB at the end of the chain.
+
+    Returns
+    -------
+    int
+        Its place among the controls; -1 where there is none.
+    float
+        How much a unit of its position multiplies the output's logarithm by.
+    """
+    last = spec.profiles[-1]
+    for place, control in enumerate(last.active):
+        if control.name == last.output_gain and control.unit == "dB" and control.scale == "linear":
+            travel = control.maximum - control.minimum
+            return spec.slices[-1].start + place, travel * math.log(10.0) / 20.0
+    return -1, 0.0
+
+
+def chain_costs(spec: ChainSpec) -> tuple[float, ...]:
+    """Give the cost of turning each control, as a part of a render of the whole chain."""
+    return as_tuple(suffix_costs(spec.shares, [len(profile.active) for profile in spec.profiles]))
+
+
+def make_guide(
+    farm: Farm,
+    spec: ChainSpec,
+    book: str,
+    steps: np.ndarray,
+    *,
+    plan: GuidePlan | None = None,
+    corrupted: float = 0.5,
+    around: np.ndarray | None = None,
+    seed: int = 0,
+    tell: Tell = lambda share, words: None,
+) -> Guide:
+    """Make material, train a tangent proxy on it, and measure how far it is to be trusted.
+
+    Parameters
+    ----------
+    farm : Farm
+    spec : ChainSpec
+    book : str
+        Clip book of the training split.
+    steps : float [P]
+        From `blackbox_afx.grads.steps.step_sizes`; NaN: not differentiated.
+    plan : GuidePlan, optional
+    corrupted : float, 0 to 1
+        Share of inputs that other effects coloured first.
+    around : float [N, P], optional
+        Settings that the chain will be differentiated at; without it they are uniform.
+    seed : int
+    tell : callable
+
+    Returns
+    -------
+    Guide
+
+    Raises
+    ------
+    FarmError
+        No example could be rendered.
+    """
+    plan = plan or GuidePlan()
+    rate = read_clip_book(book).sample_rate
+    seconds = plan.segment / rate
+    cost = JOB_EXAMPLES * ((1 + CONTROLS_TURNED) * (spec.cost_s(seconds) + 0.03) + 0.15)
+    jobs = [
+        CallJob(
+            function=make_tangents,
+            args=(spec, book, seed + k, JOB_EXAMPLES, CONTROLS_TURNED, plan.segment, corrupted, steps, around),
+            spec=spec,
+            cost=cost,
+            finite=False,
+        )
+        for k in np.random.default_rng([seed, 1]).integers(2**30, size=-(-plan.examples // JOB_EXAMPLES)).tolist()
+    ]
+    shards, why = [], ""
+    for done, result in enumerate(farm.run_iter(jobs), 1):
+        if result.failure is None:
+            shards.append(result.value)
+        else:
+            why = result.failure.message
+        tell(0.5 * done / len(jobs), f"{done * JOB_EXAMPLES} tangents")
+    made = {name: np.concatenate([shard[name] for shard in shards]) for name in (shards[0] if shards else {})}
+    kept = made["valid"].any(1) if made else np.zeros(0, bool)
+    if not kept.any():
+        raise FarmError(f"no tangent could be rendered ({why}); probe the plugin again")
+    made = {name: rows[kept] for name, rows in made.items()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        proxy = TangentProxy(len(spec.space), width=plan.width)
+    batch = min(128, len(made["features"]))
+    passes = max(20, round(plan.passes * len(made["features"]) / batch))
+    train_tangent(
+        proxy,
+        made,
+        steps=passes,
+        batch=batch,
+        seed=seed,
+        tell=lambda step, loss: tell(0.5 + 0.4 * step / passes, f"tangent proxy, step {step}, loss {loss:.3f}"),
+    )
+    direction = TangentGuide(proxy, rate)
+    tell(0.9, "measuring how far the guide is to be trusted")
+    effect = FarmEffect(farm, spec, rate)
+    guides, gradients = [], []
+    for first in range(0, plan.calibration, 16):
+        count = min(16, plan.calibration - first)
+        case = Case.draw(effect, book, count, 2 * plan.segment, np.random.default_rng([seed, 2, first]), around)
+        guides.append(direction(case.inputs, case.positions, case.cotangents, case.outputs))
+        gradients.append(case.gradient(effect, Differences(one_sided=True), steps)[0])
+    slope, covariance = error_of(np.concatenate(guides), np.concatenate(gradients))
+    return Guide(direction=direction, slope=slope, covariance=covariance)
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold examples at which a derivative is wanted: renders at random settings, and the loss gradient there.
+
+    Parameters
+    ----------
+    inputs, outputs, cotangents : float32 [B, 1, T]
+    positions : float64 [B, P]
+    base : float64 [B]
+        <dL/dy, y>.
+    """
+
+    inputs: np.ndarray
+    positions: np.ndarray
+    outputs: np.ndarray
+    cotangents: np.ndarray
+    base: np.ndarray
+
+    @classmethod
+    def draw(
+        cls,
+        effect: FarmEffect,
+        book: str,
+        count: int,
+        segment: int,
+        rng: np.random.Generator,
+        around: np.ndarray | None = None,
+        *,
+        balance_speakers: bool = False,
+    ) -> Case:
+        """Draw inputs and settings, and targets that other settings of the chain make; the loss is `StyleLoss`."""
+        clips = read_clip_book(book)
+        sampler = ClipSampler(rng, clips, segment, segment // 2, balance_speakers=balance_speakers)
+        inputs = []
+        for _ in range(count):
+            clip = sampler.draw()[0]
+            inputs.append(np.pad(clip, (0, segment - len(clip)))[None])
+        space = effect.spec.space
+        positions = space.snap(rng.random((count, len(space))))
+        if around is not None:
+            positions = space.snap(around[rng.integers(len(around), size=count)])
+        aims = space.snap(rng.random((count, len(space))))
+        rendered, good = effect.render(inputs * 2, np.concatenate([positions, aims]))
+        kept = np.flatnonzero(good[:count] & good[count:])
+        if not len(kept):
+            raise FarmError(f"no example could be rendered ({effect.last_failure}); probe the plugin again")
+        outputs = np.stack([rendered[k] for k in kept]).astype(np.float32)
+        targets = np.stack([rendered[count + k] for k in kept]).astype(np.float32)
+        heard = torch.from_numpy(outputs).requires_grad_(True)
+        StyleLoss().per_example(heard, torch.from_numpy(targets)).sum().backward()
+        cotangents = heard.grad.numpy()  # pyrefly: ignore[missing-attribute]  (backward sets it)
+        return cls(
+            inputs=np.stack([inputs[k] for k in kept]),
+            positions=np.asarray(positions[kept], np.float64),
+            outputs=outputs,
+            cotangents=cotangents,
+            base=np.einsum("bcn,bcn->b", cotangents, outputs, dtype=np.float64),
+        )
+
+    def gradient(
+        self,
+        effect: FarmEffect,
+        estimator: Estimator,
+        steps: np.ndarray,
+        guide: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> tuple[np.ndarray, float]:
+        """Estimate dL/dp float64 [B, P], and count the calls an example, partial chains by their cost."""
+        space, spec = effect.spec.space, effect.spec
+        points, state = estimator.ask(self.positions, steps, guide, np.random.default_rng(seed), None)
+        points = np.asarray(space.snap(points), np.float64)
+        responses = effect.respond(list(self.inputs), points, self.cotangents)
+        gradient, _ = estimator.tell(points, responses, self.base, guide, state)
+        calls = [spec.calls(rows, rows[0]) if len(rows) else 0.0 for rows in points]
+        return gradient, float(np.mean(calls))
+
+
+def cosines(estimates: np.ndarray, truths: np.ndarray) -> np.ndarray:
+    """Cosine of each row with its truth; 0 for an estimate of 0, NaN where the truth is 0."""
+    lengths = np.linalg.norm(estimates, axis=1), np.linalg.norm(truths, axis=1)
+    inner = (estimates * truths).sum(1)
+    found = np.divide(inner, lengths[0] * lengths[1], out=np.zeros_like(inner), where=lengths[0] * lengths[1] > 0)
+    return np.where(lengths[1] > 0, found, np.nan)
+
+
+def control_names(spec: ChainSpec, steps: np.ndarray) -> Sequence[str]:
+    """Names of the controls that are differentiated."""
+    return [name for name, step in zip(spec.names, steps, strict=True) if np.isfinite(step)]

@@ -1,0 +1,69 @@
+"""A guide made of a chain's own renders: what it learns, keeps, and knows without learning."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from blackbox_afx.benchmark.gradients import chain_steps
+from blackbox_afx.data import find_audio, load_clips
+from blackbox_afx.errors import UsageError
+from blackbox_afx.grads import Differences
+from blackbox_afx.plugins.builtins import builtin_profile
+from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.train.clip_book import write_clip_book
+from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.guide import Case, Guide, GuidePlan, chain_costs, cosines, last_gain, make_guide
+
+SEGMENT = 16384
+
+
+def chain(*names: str) -> ChainSpec:
+    return ChainSpec(profiles=tuple(builtin_profile(name) for name in names))
+
+
+@pytest.fixture(scope="module")
+def book(demo_audio, tmp_path_factory) -> str:
+    place = str(tmp_path_factory.mktemp("book") / "clips")
+    collection = find_audio(demo_audio, where="type=speech", purpose="benchmark")
+    write_clip_book(place, load_clips(collection, "test", sample_rate=24000, max_minutes=1.0))
+    return place
+
+
+def test_a_gain_at_the_end_is_known():
+    assert last_gain(chain("Distortion", "Gain")) == (1, pytest.approx(48 * math.log(10) / 20))
+    assert last_gain(chain("Gain", "Distortion")) == (-1, 0.0)
+    assert chain_costs(chain("Gain", "PeakFilter")) == pytest.approx((1.0, 0.5, 0.5, 0.5))
+
+
+def test_a_chain_of_choices_can_not_be_differentiated():
+    with pytest.raises(UsageError, match="only toggles and choices"):
+        chain_steps(chain("GSMFullRateCompressor"))
+
+
+def test_a_guide_learns_a_chain_and_is_kept(book, tmp_path):
+    """A high shelf and a gain, against central differences; then the same from the file."""
+    spec = chain("HighShelfFilter", "Gain")
+    steps = chain_steps(spec)
+    plan = GuidePlan(examples=120, segment=SEGMENT, passes=100.0, width=48, calibration=16)
+    with Farm(1) as farm:
+        guide = make_guide(farm, spec, book, steps, plan=plan, corrupted=0.0, seed=1)
+        effect = FarmEffect(farm, spec, 24000)
+        case = Case.draw(effect, book, 8, 2 * SEGMENT, np.random.default_rng(5))
+        truth, calls = case.gradient(effect, Differences(), steps)
+        assert calls == pytest.approx(8.0, abs=1.0)
+        expected = guide.direction(case.inputs, case.positions, case.cotangents, case.outputs)
+        found, spent = case.gradient(effect, guide.estimator(spec, 1.0), steps, expected)
+    assert np.mean(cosines(expected, truth)) > 0.8
+    assert np.mean(cosines(found, truth)) > 0.95
+    assert spent <= 1.0 + 1e-9
+    # At a wall the reference is the derivative a step inside.
+    np.testing.assert_allclose(found[:, 3], truth[:, 3], rtol=0.05, atol=1e-3)
+    guide.save(tmp_path / "guide.safetensors")
+    again = Guide.load(tmp_path / "guide.safetensors")
+    same = again.direction(case.inputs, case.positions, case.cotangents, case.outputs)
+    np.testing.assert_allclose(same, expected, rtol=1e-5)
+    np.testing.assert_array_equal(again.covariance, guide.covariance)
