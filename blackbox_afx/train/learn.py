@@ -227,7 +227,7 @@ class Run:
             name="proxy", steps=plan.proxy_steps, learning_rate=recipe.proxy_rate, average=PROXY_AVERAGE, reserve_s=left
         )
         self.train(stage, proxy, proxy_loss(proxy, examples, self.seed, plan.batch))
-        fit_controller(self.network, examples, self.seed)
+        fit_controller(self.network, examples, self.seed, proxy, self.spec.space.continuous)
         stage = Stage(
             name="controller",
             steps=plan.warm_steps,

@@ -195,7 +195,7 @@ class Material:
             function=make_pairs,
             args=(
                 *(self.spec, book, seed, clips),
-                *(recipe.settings, recipe.segment, recipe.corrupted, self.keep_audio),
+                *(recipe.settings, recipe.segment, recipe.corrupted, self.keep_audio, recipe.max_cents),
             ),
             spec=self.spec,
             cost=cost,

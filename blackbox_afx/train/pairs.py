@@ -39,6 +39,7 @@ def make_pairs(
     segment: int,
     corrupted: float,
     keep_audio: bool = False,
+    max_cents: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Make training pairs of some clips.
 
@@ -59,6 +60,8 @@ def make_pairs(
         Share of inputs that went through other effects first.
     keep_audio : bool
         Give the audio, too, for encoders that hear it.
+    max_cents : float >= 0
+        Half of the clips are played faster or slower by up to this much, as `ClipSampler` does: other voices.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def make_pairs(
     rng = np.random.default_rng(seed)
     source = read_clip_book(book)
     rate = source.sample_rate
-    sampler = ClipSampler(rng, source, segment, shortest_half(segment))
+    sampler = ClipSampler(rng, source, segment, shortest_half(segment), max_cents=max_cents)
     space = spec.space
     made: dict[str, np.ndarray] = {
         "dry": np.zeros((clips, 2, DIMENSION), np.float16),

@@ -56,6 +56,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Share of training inputs that other effects coloured first.
     foreign : float, 0 to 1
         Share of warm-start examples whose style is not of this chain.
+    max_cents : float >= 0
+        Half of the training clips are played faster or slower, which moves their pitch by up to this much.
     max_minutes : float
         Most audio to keep in the working set.
     batch, heard_batch, audio_batch : int
@@ -76,13 +78,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     minutes: float = 20.0
     method: str = "orthogonal"
     encoder: str = "statistics"
-    controller: str = "residual"
+    controller: str = "search"
     controller_options: dict[str, Any] = {}
     sample_rate: int = 24000
     segment: int = 65536
     settings: int = 3
     corrupted: float = 0.5
-    foreign: float = 0.2
+    foreign: float = 0.4
+    max_cents: float = 200.0
     max_minutes: float = 120.0
     batch: int = 256
     heard_batch: int = 8
@@ -105,7 +108,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected more than 0")
-        for name in ("regression", "hold"):
+        for name in ("regression", "hold", "max_cents"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 0 or more")
 

@@ -19,6 +19,7 @@ from blackbox_afx.errors import FarmError
 from blackbox_afx.losses.sound import SoundDistance
 from blackbox_afx.networks.controller import ResidualController
 from blackbox_afx.networks.residual import fast_matrices
+from blackbox_afx.networks.search import SearchController
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.loop import step_seed
@@ -133,8 +134,13 @@ def proxy_loss(proxy: FeatureProxy, examples: Examples, seed: int, batch: int) -
     return loss
 
 
-def fit_controller(network: StyleNetwork, examples: Examples, seed: int) -> None:
-    """Measure the controller's standardisation."""
+def fit_controller(
+    network: StyleNetwork, examples: Examples, seed: int, proxy: FeatureProxy, continuous: np.ndarray
+) -> None:
+    """Measure the controller's standardisation; one that searches also takes a copy of the trained proxy."""
+    if isinstance(network.controller, SearchController):
+        network.controller.take_proxy(proxy, continuous)
+        network.controller.change.deviation.copy_(proxy.change.deviation)
     if not isinstance(network.controller, ResidualController):
         return
     clip, setting, half = examples.sample(seed)
@@ -192,12 +198,18 @@ def controller_loss(
         target = styled(examples.wet, examples.other, (clip, setting, half), known)
         heard = heard_dry[clip, half].float() if hears_audio else source
         reference = styled(heard_wet, heard_other, (clip, setting, 1 - half), known)
+        expected = None
         with fast_matrices():
-            positions = network(heard, reference).float()
+            if isinstance(network.controller, SearchController):
+                positions, expected = network.controller.both(network.encoder(heard), network.encoder(reference))
+            else:
+                positions = network(heard, reference)
+            positions = positions.float()
             outcome = proxy(source, positions)
         missed = weight * (positions[:known] - examples.values[clip[:known], setting[:known]]) ** 2
         # With no known settings there is nothing to regress; the mean of nothing would be NaN.
         regressed = missed.mean() if known else 0.0
-        return distance(outcome, target).mean() + 6 * regression * regressed
+        total = distance(outcome, target).mean() + 6 * regression * regressed
+        return total if expected is None else total + distance(expected, target).mean()
 
     return loss
