@@ -56,6 +56,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Share of training inputs that other effects coloured first.
     foreign : float, 0 to 1
         Share of warm-start examples whose style is not of this chain.
+    styles : int
+        Inputs and results that other effects make of each clip for those examples.
     max_cents : float >= 0
         Half of the training clips are played faster or slower, which moves their pitch by up to this much.
     max_minutes : float
@@ -84,7 +86,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     segment: int = 65536
     settings: int = 3
     corrupted: float = 0.5
-    foreign: float = 0.4
+    foreign: float = 0.5
+    styles: int = 2
     max_cents: float = 200.0
     max_minutes: float = 120.0
     batch: int = 256
@@ -102,7 +105,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("corrupted", "foreign"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected a share from 0 to 1")
-        for name in ("sample_rate", "segment", "settings", "batch", "heard_batch", "audio_batch", "held_out"):
+        for name in ("sample_rate", "segment", "settings", "styles", "batch", "heard_batch", "audio_batch", "held_out"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 1 or more")
         for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate"):

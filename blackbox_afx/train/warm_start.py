@@ -35,20 +35,22 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
     dry : float16 [clips, 2, S]
     wet : float16 [clips, K, 2, S]
     values : float32 [clips, K, P]
-    other : float16 [clips, 2, S]
+    rough, other : float16 [clips, F, 2, S]
     index : int64 [examples, 3]
         (clip, setting, half) of every valid example: that half is the input, the other one the reference.
-    dry_audio, wet_audio, other_audio : float16 [..., T], optional
+    dry_audio, wet_audio, rough_audio, other_audio : float16 [..., T], optional
         For encoders that hear audio.
     """
 
     dry: Tensor
     wet: Tensor
     values: Tensor
+    rough: Tensor
     other: Tensor
     index: Tensor
     dry_audio: Tensor | None = None
     wet_audio: Tensor | None = None
+    rough_audio: Tensor | None = None
     other_audio: Tensor | None = None
 
     @classmethod
@@ -181,29 +183,32 @@ def controller_loss(
     weight = torch.as_tensor(np.where(continuous, 1.0, 3.0), dtype=torch.float32)
 
     hears_audio = examples.dry_audio is not None
-    heard_dry = examples.dry if examples.dry_audio is None else examples.dry_audio
-    heard_wet = examples.wet if examples.wet_audio is None else examples.wet_audio
-    heard_other = examples.other if examples.other_audio is None else examples.other_audio
+    styles = examples.other.shape[1]
 
-    def styled(wet: Tensor, other: Tensor, rows: tuple[Tensor, Tensor, Tensor], known: int) -> Tensor:
-        clip, setting, half = rows
-        outcome = wet[clip, setting, half].float()
-        outcome[known:] = other[clip[known:], half[known:]].float()
-        return outcome
+    def heard(name: str) -> Tensor:
+        return getattr(examples, f"{name}_audio") if hears_audio else getattr(examples, name)
+
+    def joined(own: Tensor, foreign_rows: Tensor) -> Tensor:
+        # In place: `own` is a copy already.
+        own[len(own) - len(foreign_rows) :] = foreign_rows
+        return own.float()
 
     def loss(step: int) -> Tensor:
         clip, setting, half = examples.batch(seed, "controller", step, batch)
         known = len(clip) - int(len(clip) * foreign)
-        source = examples.dry[clip, half].float()
-        target = styled(examples.wet, examples.other, (clip, setting, half), known)
-        heard = heard_dry[clip, half].float() if hears_audio else source
-        reference = styled(heard_wet, heard_other, (clip, setting, 1 - half), known)
+        strange, side = clip[known:], half[known:]
+        # Any coloured input of a clip may have to become any of its results.
+        first, second = torch.randint(styles, (2, len(strange)))
+        source = joined(examples.dry[clip, half], examples.rough[strange, first, side])
+        target = joined(examples.wet[clip, setting, half], examples.other[strange, second, side])
+        told = joined(heard("dry")[clip, half], heard("rough")[strange, first, side]) if hears_audio else source
+        reference = joined(heard("wet")[clip, setting, 1 - half], heard("other")[strange, second, 1 - side])
         expected = None
         with fast_matrices():
             if isinstance(network.controller, SearchController):
-                positions, expected = network.controller.both(network.encoder(heard), network.encoder(reference))
+                positions, expected = network.controller.both(network.encoder(told), network.encoder(reference))
             else:
-                positions = network(heard, reference)
+                positions = network(told, reference)
             positions = positions.float()
             outcome = proxy(source, positions)
         missed = weight * (positions[:known] - examples.values[clip[:known], setting[:known]]) ** 2

@@ -23,11 +23,12 @@ def shard(seed: int, clips: int = 3, samples: int = 0) -> dict[str, np.ndarray]:
         "dry": rng.normal(-40, 10, (clips, 2, DIMENSION)).astype(np.float16),
         "values": rng.random((clips, 2, 4)).astype(np.float32),
         "wet": rng.normal(-40, 10, (clips, 2, 2, DIMENSION)).astype(np.float16),
-        "other": rng.normal(-40, 10, (clips, 2, DIMENSION)).astype(np.float16),
+        "rough": rng.normal(-40, 10, (clips, 2, 2, DIMENSION)).astype(np.float16),
+        "other": rng.normal(-40, 10, (clips, 2, 2, DIMENSION)).astype(np.float16),
         "valid": np.ones((clips, 2), bool),
     }
     if samples:
-        for name in ("dry", "wet", "other"):
+        for name in ("dry", "wet", "rough", "other"):
             made[f"{name}_audio"] = rng.normal(0, 0.1, (*made[name].shape[:-1], samples)).astype(np.float16)
     return made
 

@@ -11,7 +11,7 @@ from blackbox_afx.train.recipe import Recipe, Shares, change_recipe, load_recipe
 
 def test_defaults_are_the_measured_ones():
     recipe = Recipe()
-    assert (recipe.batch, recipe.foreign, recipe.controller) == (256, 0.4, "search")
+    assert (recipe.batch, recipe.foreign, recipe.controller) == (256, 0.5, "search")
     assert recipe.shares == Shares(pairs=0.45, proxy=0.2, controller=0.3, audio=0.05)
 
 
