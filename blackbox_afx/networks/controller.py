@@ -66,5 +66,13 @@ class ResidualController(nn.Module):
 
     def forward(self, source: Tensor, reference: Tensor) -> Tensor:
         """Give positions [batch, controls] in (0, 1) for two embeddings [batch, dimension]."""
+        return self.guess(self.hidden(source, reference))
+
+    def hidden(self, source: Tensor, reference: Tensor) -> Tensor:
+        """Compute the last layer's input [batch, width]."""
         heard = torch.cat([self.source(source), self.difference(reference - source)], dim=-1)
-        return torch.sigmoid(self.last(self.norm(self.blocks(self.first(heard)))).float())
+        return self.norm(self.blocks(self.first(heard)))
+
+    def guess(self, hidden: Tensor) -> Tensor:
+        """Give positions [batch, controls] for what `hidden` returned."""
+        return torch.sigmoid(self.last(hidden).float())

@@ -12,8 +12,13 @@ from torch import Tensor, nn
 from blackbox_afx.errors import RecipeError, nearest
 from blackbox_afx.networks.controller import PaperController, ResidualController
 from blackbox_afx.networks.encoders import make_encoder
+from blackbox_afx.networks.search import SearchController
 
-CONTROLLERS: dict[str, Callable[..., nn.Module]] = {"paper": PaperController, "residual": ResidualController}
+CONTROLLERS: dict[str, Callable[..., nn.Module]] = {
+    "paper": PaperController,
+    "residual": ResidualController,
+    "search": SearchController,
+}
 
 
 class StyleNetwork(nn.Module):
@@ -41,13 +46,23 @@ class StyleNetwork(nn.Module):
         return self.controller(self.encoder(source), self.encoder(reference))
 
     @torch.no_grad()
+    def answer(self, source: Tensor, reference: Tensor) -> Tensor:
+        """Give the final positions [batch, controls] for embeddings [batch, ...]; no gradient goes through here."""
+        if isinstance(self.controller, SearchController):
+            return self.controller.search(source, reference)
+        return self.controller(source, reference)
+
+    @torch.no_grad()
     def positions(self, source: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Give positions float64 [batch, controls] for stacked arrays, in evaluation mode."""
+        """Give positions float64 [batch, controls] for stacked arrays, in evaluation mode.
+
+        A controller that searches does so here; `forward` gives its guess.
+        """
         device = next(self.parameters()).device
         was_training = self.training
         self.eval()
         both = (torch.as_tensor(np.asarray(part, np.float32), device=device) for part in (source, reference))
-        out = self(*both).double().cpu().numpy()
+        out = self.answer(*(self.encoder(part) for part in both)).double().cpu().numpy()
         self.train(was_training)
         return out
 

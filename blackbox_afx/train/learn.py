@@ -165,7 +165,10 @@ class Run:
     def network_options(self) -> dict[str, Any]:
         """What `make_style_network` is called with."""
         recipe = self.recipe
-        return {"encoder": recipe.encoder, "controller": recipe.controller, **recipe.controller_options}
+        # The search goes through a proxy that only a warm start trains, on statistics that only one encoder gives.
+        searches = self.warm and recipe.encoder == "statistics"
+        controller = "residual" if recipe.controller == "search" and not searches else recipe.controller
+        return {"encoder": recipe.encoder, "controller": controller, **recipe.controller_options}
 
     def _effect_module(self, resume: bool) -> torch.nn.Module | None:
         if not self.method.has_audio_stage:
@@ -269,7 +272,7 @@ class Run:
             name="proxy", steps=plan.proxy_steps, learning_rate=recipe.proxy_rate, average=PROXY_AVERAGE, reserve_s=left
         )
         self.train(stage, proxy, proxy_loss(proxy, examples, self.seed, plan.batch))
-        fit_controller(self.network, examples, self.seed)
+        fit_controller(self.network, examples, self.seed, proxy, self.spec.space.continuous)
         stage = Stage(
             name="controller",
             steps=plan.warm_steps,

@@ -113,7 +113,7 @@ class Material:
         """Clips of pairs that memory holds."""
         if not self.keep_audio:
             return float("inf")
-        return HEARD_BYTES / (2 * self.recipe.segment * 2 * (2 + self.recipe.settings))
+        return HEARD_BYTES / (2 * self.recipe.segment * 2 * (1 + 2 * self.recipe.styles + self.recipe.settings))
 
     def pairs(
         self, plan: StepPlan, book: str, clock: Clock, reserve_s: float, tick: Callable[[str, float, str], None]
@@ -189,13 +189,13 @@ class Material:
         """Describe the job that makes one shard."""
         recipe = self.recipe
         seconds = recipe.segment / recipe.sample_rate
-        cost = clips * (2 * recipe.settings * (self.spec.cost_s(seconds) + 0.004) + 0.08)
+        cost = clips * (2 * recipe.settings * (self.spec.cost_s(seconds) + 0.004) + 0.04 + 0.08 * recipe.styles)
         seed = step_seed(self.seed, "pairs", index)
         return CallJob(
             function=make_pairs,
             args=(
                 *(self.spec, book, seed, clips),
-                *(recipe.settings, recipe.segment, recipe.corrupted, self.keep_audio),
+                *(recipe.settings, recipe.segment, recipe.corrupted, recipe.styles, self.keep_audio, recipe.max_cents),
             ),
             spec=self.spec,
             cost=cost,

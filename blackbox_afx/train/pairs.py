@@ -3,7 +3,8 @@
 Runs in render workers, so nothing here imports torch. A clip's two halves go through the same settings; either half may
 then be the input, with the other half's render as its reference.
 
-Conventions: S numbers a recording (`statistics`), K settings a clip, P controls, T samples of a half.
+Conventions: S numbers a recording (`statistics`), K settings and F foreign styles a clip, P controls, T samples of a
+half.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def make_pairs(
     settings: int,
     segment: int,
     corrupted: float,
+    styles: int,
     keep_audio: bool = False,
+    max_cents: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Make training pairs of some clips.
 
@@ -57,8 +60,12 @@ def make_pairs(
         Samples of a half.
     corrupted : float, 0 to 1
         Share of inputs that went through other effects first.
+    styles : int >= 1
+        Inputs, and results, that other effects than the chain make of each clip.
     keep_audio : bool
         Give the audio, too, for encoders that hear it.
+    max_cents : float >= 0
+        Half of the clips are played faster or slower by up to this much, as `ClipSampler` does: other voices.
 
     Returns
     -------
@@ -66,24 +73,27 @@ def make_pairs(
         ``dry`` float16 [clips, 2, S]: both halves as they go into the chain;
         ``values`` float32 [clips, K, P]: positions;
         ``wet`` float16 [clips, K, 2, S]: both halves as they come out;
-        ``other`` float16 [clips, 2, S]: both halves through other effects, a style that is not of this chain;
+        ``rough`` float16 [clips, F, 2, S]: both halves as inputs coloured by other effects;
+        ``other`` float16 [clips, F, 2, S]: both halves in a style that is not of this chain;
         ``valid`` bool [clips, K]: False where a render failed;
-        with `keep_audio` also ``dry_audio``, ``wet_audio`` and ``other_audio`` float16 [..., T], short halves repeated.
+        with `keep_audio` also ``dry_audio``, ``wet_audio``, ``rough_audio`` and ``other_audio`` float16 [..., T], short
+        halves repeated.
     """
     rng = np.random.default_rng(seed)
     source = read_clip_book(book)
     rate = source.sample_rate
-    sampler = ClipSampler(rng, source, segment, shortest_half(segment))
+    sampler = ClipSampler(rng, source, segment, shortest_half(segment), balance_speakers=True, max_cents=max_cents)
     space = spec.space
     made: dict[str, np.ndarray] = {
         "dry": np.zeros((clips, 2, DIMENSION), np.float16),
         "values": np.zeros((clips, settings, len(space)), np.float32),
         "wet": np.zeros((clips, settings, 2, DIMENSION), np.float16),
-        "other": np.zeros((clips, 2, DIMENSION), np.float16),
+        "rough": np.zeros((clips, styles, 2, DIMENSION), np.float16),
+        "other": np.zeros((clips, styles, 2, DIMENSION), np.float16),
         "valid": np.ones((clips, settings), bool),
     }
     if keep_audio:
-        for name in ("dry", "wet", "other"):
+        for name in ("dry", "wet", "rough", "other"):
             made[f"{name}_audio"] = np.zeros((*made[name].shape[:-1], segment), np.float16)
 
     def keep(name: str, place: Any, halves: tuple[np.ndarray, ...]) -> None:
@@ -95,9 +105,12 @@ def make_pairs(
         clean = sampler.draw()
         # Both halves get the same treatment at one go, so that levels between them stay true.
         whole, half = np.concatenate(clean), len(clean[0])
-        source_whole = corrupt_input(rng, whole, rate, quick=True) if rng.random() < corrupted else whole
-        styled = corrupt_target(rng, whole, rate, quick=True)
-        keep("other", c, (styled[:half], styled[half:]))
+        rough = whole
+        for k in range(styles):
+            rough, other = corrupt_input(rng, whole, rate, quick=True), corrupt_target(rng, whole, rate, quick=True)
+            keep("rough", (c, k), (rough[:half], rough[half:]))
+            keep("other", (c, k), (other[:half], other[half:]))
+        source_whole = rough if rng.random() < corrupted else whole
         dry = source_whole[:half], source_whole[half:]
         keep("dry", c, dry)
         for k in range(settings):

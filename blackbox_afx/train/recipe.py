@@ -58,6 +58,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Share of training inputs that other effects coloured first.
     foreign, audio_foreign : float, 0 to 1
         Share of warm-start examples, and of audio-stage pairs, whose style is not of this chain.
+    styles : int
+        Inputs and results that other effects make of each clip for those examples.
+    max_cents : float >= 0
+        Half of the training clips are played faster or slower, which moves their pitch by up to this much.
     max_minutes : float
         Most audio to keep in the working set.
     batch, heard_batch, audio_batch : int
@@ -94,14 +98,16 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     minutes: float = 20.0
     method: str = "orthogonal"
     encoder: str = "statistics"
-    controller: str = "residual"
+    controller: str = "search"
     controller_options: dict[str, Any] = {}
     sample_rate: int = 24000
     segment: int = 65536
     settings: int = 3
     corrupted: float = 0.5
-    foreign: float = 0.2
+    foreign: float = 0.5
     audio_foreign: float = 0.0
+    styles: int = 2
+    max_cents: float = 200.0
     max_minutes: float = 120.0
     batch: int = 256
     heard_batch: int = 8
@@ -127,7 +133,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("corrupted", "foreign", "audio_foreign"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected a share from 0 to 1")
-        for name in ("sample_rate", "segment", "settings", "batch", "heard_batch", "audio_batch", "held_out"):
+        for name in ("sample_rate", "segment", "settings", "styles", "batch", "heard_batch", "audio_batch", "held_out"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 1 or more")
         if self.examples < 0 or not 0 <= self.average < 1:
@@ -135,7 +141,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate", "clip_norm"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected more than 0")
-        for name in ("regression", "hold", "weight_decay"):
+        for name in ("regression", "hold", "weight_decay", "max_cents"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 0 or more")
 

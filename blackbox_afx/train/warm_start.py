@@ -19,6 +19,7 @@ from blackbox_afx.errors import FarmError
 from blackbox_afx.losses.sound import SoundDistance
 from blackbox_afx.networks.controller import ResidualController
 from blackbox_afx.networks.residual import fast_matrices
+from blackbox_afx.networks.search import SearchController
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.loop import step_seed
@@ -36,20 +37,22 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
     dry : float16 [clips, 2, S]
     wet : float16 [clips, K, 2, S]
     values : float32 [clips, K, P]
-    other : float16 [clips, 2, S]
+    rough, other : float16 [clips, F, 2, S]
     index : int64 [examples, 3]
         (clip, setting, half) of every valid example: that half is the input, the other one the reference.
-    dry_audio, wet_audio, other_audio : float16 [..., T], optional
+    dry_audio, wet_audio, rough_audio, other_audio : float16 [..., T], optional
         For encoders that hear audio.
     """
 
     dry: Tensor
     wet: Tensor
     values: Tensor
+    rough: Tensor
     other: Tensor
     index: Tensor
     dry_audio: Tensor | None = None
     wet_audio: Tensor | None = None
+    rough_audio: Tensor | None = None
     other_audio: Tensor | None = None
 
     @classmethod
@@ -141,8 +144,13 @@ def proxy_loss(proxy: FeatureProxy, examples: Examples, seed: int, batch: int) -
     return loss
 
 
-def fit_controller(network: StyleNetwork, examples: Examples, seed: int) -> None:
-    """Measure the controller's standardisation."""
+def fit_controller(
+    network: StyleNetwork, examples: Examples, seed: int, proxy: FeatureProxy, continuous: np.ndarray
+) -> None:
+    """Measure the controller's standardisation; one that searches also takes a copy of the trained proxy."""
+    if isinstance(network.controller, SearchController):
+        network.controller.take_proxy(proxy, continuous)
+        network.controller.change.deviation.copy_(proxy.change.deviation)
     if not isinstance(network.controller, ResidualController):
         return
     clip, setting, half = examples.sample(seed)
@@ -198,29 +206,38 @@ def controller_loss(
     weight = torch.as_tensor(np.where(continuous, 1.0, 3.0), dtype=torch.float32, device=examples.dry.device)
 
     hears_audio = examples.dry_audio is not None
-    heard_dry = examples.dry if examples.dry_audio is None else examples.dry_audio
-    heard_wet = examples.wet if examples.wet_audio is None else examples.wet_audio
-    heard_other = examples.other if examples.other_audio is None else examples.other_audio
+    styles = examples.other.shape[1]
 
-    def styled(wet: Tensor, other: Tensor, rows: tuple[Tensor, Tensor, Tensor], known: int) -> Tensor:
-        clip, setting, half = rows
-        outcome = wet[clip, setting, half].float()
-        outcome[known:] = other[clip[known:], half[known:]].float()
-        return outcome
+    def heard(name: str) -> Tensor:
+        return getattr(examples, f"{name}_audio") if hears_audio else getattr(examples, name)
+
+    def joined(own: Tensor, foreign_rows: Tensor) -> Tensor:
+        # In place: `own` is a copy already.
+        own[len(own) - len(foreign_rows) :] = foreign_rows
+        return own.float()
 
     def loss(step: int) -> Tensor:
         clip, setting, half = examples.batch(seed, "controller", step, batch)
         known = len(clip) - int(len(clip) * foreign)
-        source = examples.dry[clip, half].float()
-        target = styled(examples.wet, examples.other, (clip, setting, half), known)
-        heard = heard_dry[clip, half].float() if hears_audio else source
-        reference = styled(heard_wet, heard_other, (clip, setting, 1 - half), known)
+        strange, side = clip[known:], half[known:]
+        # Any coloured input of a clip may have to become any of its results.
+        first, second = torch.randint(styles, (2, len(strange)), device=strange.device)
+        source = joined(examples.dry[clip, half], examples.rough[strange, first, side])
+        target = joined(examples.wet[clip, setting, half], examples.other[strange, second, side])
+        told = joined(heard("dry")[clip, half], heard("rough")[strange, first, side]) if hears_audio else source
+        reference = joined(heard("wet")[clip, setting, 1 - half], heard("other")[strange, second, 1 - side])
+        expected = None
         with fast_matrices():
-            positions = network(heard, reference).float()
+            if isinstance(network.controller, SearchController):
+                positions, expected = network.controller.both(network.encoder(told), network.encoder(reference))
+            else:
+                positions = network(told, reference)
+            positions = positions.float()
             outcome = proxy(source, positions)
         missed = weight * (positions[:known] - examples.values[clip[:known], setting[:known]]) ** 2
         # With no known settings there is nothing to regress; the mean of nothing would be NaN.
         regressed = missed.mean() if known else 0.0
-        return distance(outcome, target).mean() + 6 * regression * regressed
+        total = distance(outcome, target).mean() + 6 * regression * regressed
+        return total if expected is None else total + distance(expected, target).mean()
 
     return loss

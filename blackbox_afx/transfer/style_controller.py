@@ -174,8 +174,7 @@ class StyleController:
             pairs = [pairs[k] for k in np.linspace(0, len(pairs) - 1, PAIRS).round().astype(int)]
         first = torch.stack([sources[i] for i, _ in pairs])
         second = torch.stack([styles[j] for _, j in pairs])
-        with torch.no_grad():
-            each = self.network.controller(first, second).double().cpu().numpy()
+        each = self.network.answer(first, second).double().cpu().numpy()
         # Averaged as logits: two sure votes near an end are not pulled to the middle by one unsure one.
         clipped = np.clip(each, 1e-4, 1 - 1e-4)
         return np.mean(np.log(clipped / (1 - clipped)), axis=0)

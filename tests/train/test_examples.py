@@ -23,11 +23,12 @@ def shard(seed: int, clips: int = 3, samples: int = 0) -> dict[str, np.ndarray]:
         "dry": rng.normal(-40, 10, (clips, 2, DIMENSION)).astype(np.float16),
         "values": rng.random((clips, 2, 4)).astype(np.float32),
         "wet": rng.normal(-40, 10, (clips, 2, 2, DIMENSION)).astype(np.float16),
-        "other": rng.normal(-40, 10, (clips, 2, DIMENSION)).astype(np.float16),
+        "rough": rng.normal(-40, 10, (clips, 2, 2, DIMENSION)).astype(np.float16),
+        "other": rng.normal(-40, 10, (clips, 2, 2, DIMENSION)).astype(np.float16),
         "valid": np.ones((clips, 2), bool),
     }
     if samples:
-        for name in ("dry", "wet", "other"):
+        for name in ("dry", "wet", "rough", "other"):
             made[f"{name}_audio"] = rng.normal(0, 0.1, (*made[name].shape[:-1], samples)).astype(np.float16)
     return made
 
@@ -86,12 +87,13 @@ def test_other_seeds_and_stages_draw_otherwise():
     assert not torch.equal(first[0], first[2])
 
 
+@pytest.mark.parametrize("controller", ["residual", "search"])
 @pytest.mark.parametrize("foreign", [0.0, 0.2, 1.0])
-def test_losses_are_finite_and_have_gradients(foreign):
+def test_losses_are_finite_and_have_gradients(foreign, controller):
     examples = Examples.join([shard(0, 8)], 8)
-    proxy, network = FeatureProxy(4), make_style_network(controls=4)
+    proxy, network = FeatureProxy(4), make_style_network(controls=4, controller=controller)
     fit_proxy(proxy, examples, 0)
-    fit_controller(network, examples, 0)
+    fit_controller(network, examples, 0, proxy, np.ones(4, bool))
     loss = proxy_loss(proxy, examples, 0, 16)(0)
     loss.backward()
     assert torch.isfinite(loss)
@@ -100,7 +102,7 @@ def test_losses_are_finite_and_have_gradients(foreign):
     loss = controller_loss(network, proxy, examples, **options)(0)
     loss.backward()
     assert torch.isfinite(loss)
-    assert all(torch.isfinite(weight.grad).all() for weight in network.parameters())
+    assert all(torch.isfinite(weight.grad).all() for weight in network.parameters() if weight.requires_grad)
     assert not any(weight.requires_grad for weight in proxy.parameters())
 
 

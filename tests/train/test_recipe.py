@@ -12,7 +12,7 @@ from blackbox_afx.train.recipes import read_recipe
 
 def test_defaults_are_the_measured_ones():
     recipe = Recipe()
-    assert (recipe.batch, recipe.foreign) == (256, 0.2)
+    assert (recipe.batch, recipe.foreign, recipe.controller) == (256, 0.5, "search")
     assert recipe.shares == Shares(pairs=0.45, proxy=0.2, controller=0.3, audio=0.05)
 
 

@@ -1,0 +1,111 @@
+"""A controller that first says how the result should sound, then looks for the settings that sound so.
+
+Many settings sound alike, and a network that names settings at one go settles between them. How the result should
+sound, on the other hand, can be learned without ambiguity. So one network gives both: a guess of the settings, and
+the statistics that the result should have. From the guess, a few steps of gradient descent through the chain's feature
+proxy bring the proxied statistics to those. No plugin is asked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from blackbox_afx.errors import RecipeError
+from blackbox_afx.features.statistics import DIMENSION
+from blackbox_afx.losses.sound import SoundDistance
+from blackbox_afx.networks.controller import ResidualController
+from blackbox_afx.networks.residual import Standardise, fast_matrices
+from blackbox_afx.proxies.feature_proxy import FeatureProxy
+
+BETAS = 0.9, 0.98
+
+
+class SearchController(ResidualController):
+    """A residual controller with a second head, and a search through a feature proxy.
+
+    Parameters
+    ----------
+    dimension : int
+        Numbers in one embedding; the encoder must be that of statistics.
+    controls : int
+    width, blocks, dropout
+        Of the residual network.
+    steps : int >= 0
+        Of the search; 0 leaves the guess as it is.
+    rate : float > 0
+        First step size of the search, on logits of positions.
+    pull : float >= 0
+        What a squared distance from the guess counts, so that controls that hardly sound stay put.
+
+    Attributes
+    ----------
+    proxy : FeatureProxy
+        Of the chain; trained before the controller and frozen.
+    movable : Tensor [controls]
+        1 for controls that the search may turn, 0 for toggles and choices.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        controls: int,
+        width: int = 512,
+        blocks: int = 2,
+        dropout: float = 0.1,
+        *,
+        steps: int = 50,
+        rate: float = 0.1,
+        pull: float = 0.3,
+    ) -> None:
+        if dimension != DIMENSION:
+            raise RecipeError(
+                f"the controller 'search' was given embeddings of {dimension} numbers; expected the {DIMENSION} of the "
+                "encoder 'statistics'; choose the controller 'residual' or 'paper' for other encoders"
+            )
+        super().__init__(dimension, controls, width, blocks, dropout)
+        self.steps, self.rate, self.pull = steps, rate, pull
+        self.outcome = nn.Linear(width, dimension)
+        self.change = Standardise(dimension)
+        self.proxy = FeatureProxy(controls).requires_grad_(False)
+        self.distance = SoundDistance()
+        self.movable: Tensor
+        self.register_buffer("movable", torch.ones(controls))
+
+    def both(self, source: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Guess positions [batch, controls] in (0, 1), and the statistics [batch, dimension] of the result."""
+        hidden = self.hidden(source, reference)
+        change = self.outcome(hidden).float()
+        return self.guess(hidden), source + change * self.change.deviation + self.change.mean
+
+    def take_proxy(self, proxy: FeatureProxy, continuous: np.ndarray) -> None:
+        """Keep a copy of a trained proxy, and which controls are continuous (bool [controls])."""
+        self.proxy.load_state_dict(proxy.state_dict())
+        self.proxy.requires_grad_(False).eval()
+        self.movable.copy_(torch.as_tensor(np.asarray(continuous), dtype=self.movable.dtype))
+
+    def search(self, source: Tensor, reference: Tensor) -> Tensor:
+        """Give positions [batch, controls] whose proxied outcome is near the one that the network expects.
+
+        Rows do not depend on each other. Deterministic on one machine and batch size.
+        """
+        with torch.no_grad():
+            guess, wanted = self.both(source, reference)
+        if self.steps == 0 or not self.movable.any():
+            return guess
+        guess = guess.clamp(1e-3, 1 - 1e-3)
+        with torch.enable_grad(), fast_matrices():
+            logits = torch.logit(guess).requires_grad_(True)
+            optimizer = torch.optim.Adam([logits], lr=self.rate, betas=BETAS)
+            # Down to a twentieth, so that the last steps settle.
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps, eta_min=0.05 * self.rate)
+            for _ in range(self.steps):
+                positions = torch.sigmoid(logits)
+                far = ((positions - guess) ** 2).sum(1)
+                loss = self.distance(self.proxy(source, positions), wanted) + self.pull * far
+                (logits.grad,) = torch.autograd.grad(loss.sum(), logits)
+                logits.grad *= self.movable
+                optimizer.step()
+                schedule.step()
+        return torch.where(self.movable.bool(), torch.sigmoid(logits.detach()), guess)
