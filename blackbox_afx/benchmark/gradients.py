@@ -197,7 +197,7 @@ def compare(
         truth, cost = case.gradient(effect, Differences(), steps)
         truths.append(truth)
         reference.append(cost)
-        expected = guide.direction(case.inputs, case.positions, case.cotangents, case.outputs)
+        expected = guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
         for k, (_, estimator, guided) in enumerate(listed):
             gradient, cost = case.gradient(effect, estimator, steps, expected if guided else None, seed=seed + first)
             found[k].append(gradient)

@@ -291,8 +291,8 @@ def _refine_controller(
     summary = summarise_errors(errors, options.seed)
     ratios, intervals = {}, {}
     for m, metric in enumerate(errors.metrics):
-        rows = [errors.methods[name][:, m] for name in ("refined", method.name)]
-        ratio = bootstrap_ratio(*rows, errors.speakers, np.random.default_rng([options.seed, 0x424F]))
+        after, before = (errors.methods[name][:, m] for name in ("refined", method.name))
+        ratio = bootstrap_ratio(after, before, errors.speakers, np.random.default_rng([options.seed, 0x424F]))
         ratios[metric], intervals[metric] = ratio.ratio, ratio.interval
     return {
         "protocol": protocol,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import joblib
@@ -19,7 +19,7 @@ from blackbox_afx.plugins.farm_loky import active_backend
 from blackbox_afx.plugins.farm_worker import Chunk, Report, run_chunk
 
 
-def run_chunks(chunks: list[Chunk], workers: int, log: str, patience_s: float) -> Iterator[Report]:
+def run_chunks(chunks: list[Chunk], workers: int, log: str, patience_s: float) -> Generator[Report]:
     """Do chunks and yield their reports as they come, or all at the end where the backend can't do better.
 
     Parameters

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any
 
@@ -75,7 +75,7 @@ class Pool:
         self._closed = False
         self._lock = threading.Lock()
 
-    def run(self, chunks: list[Chunk], patience_s: float, handed_out: Callable[[Chunk], None]) -> Iterator[Report]:
+    def run(self, chunks: list[Chunk], patience_s: float, handed_out: Callable[[Chunk], None]) -> Generator[Report]:
         """Do chunks and yield their reports as they come.
 
         Parameters

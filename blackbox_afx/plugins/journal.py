@@ -185,7 +185,7 @@ def _body(file: io.FileIO, place: int, room: int) -> memoryview:
         file.seek(place + room)
         return memoryview(mmap.mmap(file.fileno(), room, access=mmap.ACCESS_COPY, offset=place))
     file.seek(place)
-    body = memoryview(np.empty(room, np.uint8))
+    body = np.empty(room, np.uint8).data
     read = 0
     while read < room and (more := file.readinto(body[read:])):
         read += more

@@ -69,7 +69,7 @@ def choose_reset(
         found[policy] = worst = _difference(load, policy, settings, audio, sample_rate, budget_s / len(policies))
         if worst == 0.0:
             break
-    return _best(found), dict(found)
+    return _best(found), {str(policy): difference for policy, difference in found.items()}
 
 
 def _best(found: dict[ResetPolicy, float]) -> ResetPolicy:

@@ -232,7 +232,7 @@ def make_guide(
     for first in range(0, plan.calibration, 16):
         count = min(16, plan.calibration - first)
         case = Case.draw(effect, book, count, 2 * plan.segment, np.random.default_rng([seed, 2, first]), around)
-        guides.append(direction(case.inputs, case.positions, case.cotangents, case.outputs))
+        guides.append(direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs)))
         gradients.append(case.gradient(effect, Differences(one_sided=True), steps)[0])
     slope, covariance = error_of(np.concatenate(guides), np.concatenate(gradients))
     return Guide(direction=direction, slope=slope, covariance=covariance)

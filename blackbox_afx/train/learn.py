@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from blackbox_afx.errors import AfxError, OutputError, UsageError
+from blackbox_afx.grads.bridge import BlackBoxEffect
 from blackbox_afx.networks.controller_file import ControllerCard, save_controller
 from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.plugins.chain import ChainSpec

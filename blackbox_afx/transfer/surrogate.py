@@ -129,7 +129,7 @@ class Surrogate:
             factor = linalg.cho_factor(CONSTANT + (x * linear) @ x.T + bell + (noise + JITTER) * eye, lower=True)
         except linalg.LinAlgError:
             return 1e10, np.zeros_like(theta)
-        inverse = linalg.cho_solve(factor, eye)
+        inverse: np.ndarray = np.asarray(linalg.cho_solve(factor, eye))
         slope = 0.5 * (OUTPUTS * inverse - inverse @ gram @ inverse)
         away = (theta - self._prior) / self._spread
         gradient = away / self._spread
