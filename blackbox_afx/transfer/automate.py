@@ -18,13 +18,17 @@ from blackbox_afx.audio import read_audio
 from blackbox_afx.export.thin import EPS, ThinLanes, thin_trajectory
 from blackbox_afx.plugins.trajectory import Trajectory
 from blackbox_afx.transfer.listen import Heard
-from blackbox_afx.transfer.sections import find_sections
+from blackbox_afx.transfer.sections import find_changes
 from blackbox_afx.transfer.style_controller import StyleController
 from blackbox_afx.transfer.trajectories import Smoothing, positions_of, settle, smooth
-from blackbox_afx.transfer.windows import SHAPES, Course, follow, reshape
+from blackbox_afx.transfer.voices import group_voices, pool
+from blackbox_afx.transfer.windows import Course, follow, reshape
 
 BLOCKS = 4
 """Blocks in one window of the controller, which is how far windows overlap: by three quarters."""
+SHARE = 0.0
+VOICES_DB = 2.5
+"""Voices that differ in level by less than this are taken to be what they are; by far more, recorded so."""
 WINDOWS = 16
 """Most windows of one section that the controller is asked about."""
 
@@ -91,7 +95,7 @@ def automate(
     smoothing = smoothing or Smoothing()
     space, card = controller.spec.space, controller.card
     course = follow(source.path, card.sample_rate, card.segment // BLOCKS, source.channel, controller.trim_db(source))
-    edges = find_sections(course.shapes, course.active.astype(float), penalty=smoothing.penalty)
+    edges = find_changes(course.shapes, course.heard, penalty=smoothing.penalty)
     base, changes = _departures(controller, source, references, course, edges, smoothing)
     answers = smooth(np.repeat(changes, np.diff(edges), axis=0), course.block_s, smoothing.seconds)
     positions = static + amount * (positions_of(base + answers) - positions_of(base))
@@ -136,43 +140,69 @@ def _departures(
     changes = np.zeros((len(edges) - 1, len(base)))
     if len(changes) == 1:
         return base, changes
-    shapes = np.stack([_mean_shape(course, start, end) for start, end in pairwise(edges)])
-    own = np.stack([_shape_at(source, k, edges, shapes, course.block_s) for k in range(len(stretches))])
-    for k, section in enumerate(shapes):
-        change = section - own.mean(axis=0)
+    states = produced(course, edges, smoothing)
+    own = np.stack([_state_at(source, k, edges, states, course.block_s) for k in range(len(stretches))])
+    for k, state in enumerate(states):
+        change = state - own.mean(axis=0)
+        sizes = np.array([abs(change[0]), *[np.linalg.norm(change[1:])] * (len(change) - 1)])
         # Level and tone count apart: a louder passage of the same tone need not move an equaliser.
-        counts = _belief(change, smoothing.least_db)
+        counts = believe(sizes, smoothing.least_db)
         if not counts.any():
             continue
-        moved = [reshape(clip, counts * (section - here), rate) for clip, here in zip(stretches, own, strict=True)]
+        moved = [reshape(clip, counts * (state - here), rate) for clip, here in zip(stretches, own, strict=True)]
         answer = controller.answer(controller.embed(moved), styles)
-        windows = _windows(controller, source, int(edges[k]), int(edges[k + 1]))
+        windows = _windows(controller, source, int(edges[k]), int(edges[k + 1])) if SHARE else []
         if windows:
             alone = max(1.0, (edges[k + 1] - edges[k]) / BLOCKS)
-            share = counts[0] * alone / (alone + len(stretches))
+            share = SHARE * counts[0] * alone / (alone + len(stretches))
             heard = controller.answer(controller.embed([clip * gain for clip in windows]), styles)
             answer = share * heard + (1 - share) * answer
         changes[k] = answer - base
     return base, changes
 
 
-def _belief(change: np.ndarray, least_db: float) -> np.ndarray:
-    """Say how much of a change of level and of tone [SHAPES] to believe: none up to `least_db`, all far above."""
-    level, tone = abs(change[0]), np.linalg.norm(change[1:])
-    sizes = np.maximum([level, *[tone] * (SHAPES - 1)], 1e-9)
-    return 1.0 - np.minimum(1.0, least_db / sizes) ** 2
+def produced(course: Course, edges: np.ndarray, smoothing: Smoothing) -> np.ndarray:
+    """Say how each section was produced: what of its level and tone is not its voice's.
+
+    Parameters
+    ----------
+    course : Course
+    edges : int [sections + 1]
+    smoothing : Smoothing
+
+    Returns
+    -------
+    float64 [sections, SHAPES]
+        dB, to be compared with one another.
+    """
+    spans = list(pairwise(edges))
+    heard = np.array([max(course.heard[start:end].sum(), 1e-3) for start, end in spans])
+    shapes = np.stack([_mean_shape(course, start, end) for start, end in spans])
+    voices = np.array(group_voices([pool(course.prints[start:end]) for start, end in spans]))
+    usual = np.stack([np.average(shapes[voices == v], axis=0, weights=heard[voices == v]) for v in range(max(voices) + 1)])
+    middle = np.average(usual[voices, 0], weights=heard)
+    states = shapes - usual[voices]
+    # A voice is louder than another by nature, but not by far.
+    between = usual[:, 0] - middle
+    states[:, 0] += (between * believe(between, VOICES_DB))[voices]
+    return states
+
+
+def believe(size: np.ndarray, least: float) -> np.ndarray:
+    """Say how much of something measured to believe: none up to `least`, all far above."""
+    return 1.0 - np.minimum(1.0, least / np.maximum(np.abs(size), 1e-9)) ** 2
 
 
 def _mean_shape(course: Course, start: int, end: int) -> np.ndarray:
-    some = course.active[start:end]
-    return course.shapes[start:end][some if some.any() else slice(None)].mean(axis=0)
+    heard = course.heard[start:end]
+    return np.average(course.shapes[start:end], axis=0, weights=heard if heard.any() else None)
 
 
-def _shape_at(source: Heard, k: int, edges: np.ndarray, shapes: np.ndarray, block_s: float) -> np.ndarray:
-    """Give the shape of the sections that stretch k lies in."""
+def _state_at(source: Heard, k: int, edges: np.ndarray, states: np.ndarray, block_s: float) -> np.ndarray:
+    """Give the state of the sections that stretch k lies in."""
     length = len(source.stretches[k]) / source.rate
     inside = (source.starts[k] + length * np.array([0.1, 0.3, 0.5, 0.7, 0.9])) / block_s
-    return shapes[np.clip(np.searchsorted(edges, inside, side="right") - 1, 0, len(shapes) - 1)].mean(axis=0)
+    return states[np.clip(np.searchsorted(edges, inside, side="right") - 1, 0, len(states) - 1)].mean(axis=0)
 
 
 def _windows(controller: StyleController, source: Heard, start: int, end: int) -> list[np.ndarray]:

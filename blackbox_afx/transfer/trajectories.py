@@ -39,7 +39,7 @@ class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     seconds: float = SMOOTH_S
-    penalty: float = 2.0
+    penalty: float = 1.0
     least_db: float = 2.0
     hysteresis: float = 0.2
     moves: float = 0.01
