@@ -1,9 +1,9 @@
 """Time-varying transfer: where the recording's level or tone changes, the controls follow.
 
 The setting for the whole recording is the ground that lanes depart from. The recording is followed in blocks and cut
-into sections that sound alike. For each section that differs, the controller is asked twice: about overlapping windows
-of the section itself, and about the stretches that stand for the whole recording, given the section's level and tone.
-The longer the section, the more its own windows count. Where nothing changes there is one section, and no lane.
+into sections that sound alike, and sections are grouped by whose voice they are. What sets a section apart from others
+of its voice is how it was produced; the controller is asked about the stretches that stand for the whole recording as
+if all of it had been produced so. Where nothing changes there is one section, and no lane.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
-from blackbox_afx.audio import read_audio
 from blackbox_afx.export.thin import EPS, ThinLanes, thin_trajectory
 from blackbox_afx.plugins.trajectory import Trajectory
 from blackbox_afx.transfer.listen import Heard
@@ -25,12 +24,9 @@ from blackbox_afx.transfer.voices import group_voices, pool
 from blackbox_afx.transfer.windows import Course, follow, reshape
 
 BLOCKS = 4
-"""Blocks in one window of the controller, which is how far windows overlap: by three quarters."""
-SHARE = 0.0
+"""Blocks in one window of the controller."""
 VOICES_DB = 2.5
-"""Voices that differ in level by less than this are taken to be what they are; by far more, recorded so."""
-WINDOWS = 16
-"""Most windows of one section that the controller is asked about."""
+"""Voices no further than this from the mean level are taken to be so by nature, and far more so to be recorded so."""
 
 
 class Automation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -140,7 +136,7 @@ def _departures(
     changes = np.zeros((len(edges) - 1, len(base)))
     if len(changes) == 1:
         return base, changes
-    states = produced(course, edges, smoothing)
+    states = produced(course, edges)
     own = np.stack([_state_at(source, k, edges, states, course.block_s) for k in range(len(stretches))])
     for k, state in enumerate(states):
         change = state - own.mean(axis=0)
@@ -150,25 +146,17 @@ def _departures(
         if not counts.any():
             continue
         moved = [reshape(clip, counts * (state - here), rate) for clip, here in zip(stretches, own, strict=True)]
-        answer = controller.answer(controller.embed(moved), styles)
-        windows = _windows(controller, source, int(edges[k]), int(edges[k + 1])) if SHARE else []
-        if windows:
-            alone = max(1.0, (edges[k + 1] - edges[k]) / BLOCKS)
-            share = SHARE * counts[0] * alone / (alone + len(stretches))
-            heard = controller.answer(controller.embed([clip * gain for clip in windows]), styles)
-            answer = share * heard + (1 - share) * answer
-        changes[k] = answer - base
+        changes[k] = controller.answer(controller.embed(moved), styles) - base
     return base, changes
 
 
-def produced(course: Course, edges: np.ndarray, smoothing: Smoothing) -> np.ndarray:
+def produced(course: Course, edges: np.ndarray) -> np.ndarray:
     """Say how each section was produced: what of its level and tone is not its voice's.
 
     Parameters
     ----------
     course : Course
     edges : int [sections + 1]
-    smoothing : Smoothing
 
     Returns
     -------
@@ -179,7 +167,8 @@ def produced(course: Course, edges: np.ndarray, smoothing: Smoothing) -> np.ndar
     heard = np.array([max(course.heard[start:end].sum(), 1e-3) for start, end in spans])
     shapes = np.stack([_mean_shape(course, start, end) for start, end in spans])
     voices = np.array(group_voices([pool(course.prints[start:end]) for start, end in spans]))
-    usual = np.stack([np.average(shapes[voices == v], axis=0, weights=heard[voices == v]) for v in range(max(voices) + 1)])
+    members = [voices == voice for voice in range(max(voices) + 1)]
+    usual = np.stack([np.average(shapes[those], axis=0, weights=heard[those]) for those in members])
     middle = np.average(usual[voices, 0], weights=heard)
     states = shapes - usual[voices]
     # A voice is louder than another by nature, but not by far.
@@ -203,23 +192,3 @@ def _state_at(source: Heard, k: int, edges: np.ndarray, states: np.ndarray, bloc
     length = len(source.stretches[k]) / source.rate
     inside = (source.starts[k] + length * np.array([0.1, 0.3, 0.5, 0.7, 0.9])) / block_s
     return states[np.clip(np.searchsorted(edges, inside, side="right") - 1, 0, len(states) - 1)].mean(axis=0)
-
-
-def _windows(controller: StyleController, source: Heard, start: int, end: int) -> list[np.ndarray]:
-    """Read overlapping windows that lie in a section of blocks; none where it is shorter than a window."""
-    segment = controller.card.segment
-    first = np.arange(start, end - BLOCKS + 1)
-    if not len(first):
-        return []
-    chosen = first[np.unique(np.linspace(0, len(first) - 1, min(WINDOWS, len(first))).round().astype(int))]
-    ratio = source.sample_rate / controller.card.sample_rate
-    read = []
-    for block in chosen.tolist():
-        audio, _ = read_audio(
-            source.path,
-            start=round(block * (segment // BLOCKS) * ratio),
-            frames=round(segment * ratio),
-            sample_rate=controller.card.sample_rate,
-        )
-        read.append(audio.mean(axis=0, dtype=np.float32) if source.channel is None else audio[source.channel])
-    return read

@@ -26,7 +26,7 @@ class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
     penalty : float >= 0
         How sure a change of level or tone must be: 1 is Schwarz's criterion, more cuts less.
     least_db : float >= 0
-        Changes of level or of tone smaller than this move nothing.
+        Departures of level or of tone smaller than this from the whole recording move nothing.
     hysteresis : float, 0 to 0.5
         How far past the middle between two choices the answer must be to switch, in choices.
     moves : float, 0 to 1
@@ -40,7 +40,7 @@ class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: float = SMOOTH_S
     penalty: float = 1.0
-    least_db: float = 2.0
+    least_db: float = 1.0
     hysteresis: float = 0.2
     moves: float = 0.01
 
