@@ -3,20 +3,21 @@
 Goal: with 2 workers on 2 free cores, batches of 16 and more renders of 10 ms and more finish at least 1.6 times as
 fast as in a loop, and the farm adds less than 15 % to the time its workers are at work.
 
-Batches of 64 reach about that, small ones do not yet: docs/benchmarks.md has the figures.
-
     python benchmarks/farm.py                       # ZaMultiComp, or built-in effects where it is not installed
     python benchmarks/farm.py --workers 4 --batches 64 256 --json farm.json
 
-``ratio`` is the loop's seconds over the farm's; ``overhead`` is the farm's seconds, times the workers, over the
-seconds that the workers spent in chunks, less 1: what dispatch, idle waiting and reading results cost. ``audio`` jobs
-bring their renders back, ``probe`` jobs one number a render. Rounds of both alternate; medians are printed.
+``ratio`` is the loop's seconds over the farm's; ``bare`` is the loop's seconds over those of as many processes with
+nothing but a loop over their share of the renders, which is what the machine had to give at that time: below 2 on two
+cores something else was running. ``overhead`` is the farm's seconds, times the workers, over the seconds that the
+workers spent in chunks, less 1: what dispatch, idle waiting and reading results cost. ``audio`` jobs bring their
+renders back, ``probe`` jobs one number a render. Rounds of all alternate; medians are printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import time
@@ -90,13 +91,54 @@ def jobs_of(kind: str, spec: ChainSpec, audio: np.ndarray, points: np.ndarray, w
     ]
 
 
-def measure(farm: Farm, chain: Chain, audio: np.ndarray, kind: str, batch: int, rounds: int) -> dict[str, Any]:
-    """Alternate loop and farm on one batch size."""
+class Bare:
+    """Processes that share renders out beforehand and bring nothing back: as fast as it gets."""
+
+    def __init__(self, workers: int, spec: ChainSpec) -> None:
+        context = multiprocessing.get_context("spawn")
+        ends = [context.Pipe() for _ in range(workers)]
+        self._lines = [mine for mine, _ in ends]
+        for _, theirs in ends:
+            context.Process(target=_bare_loop, args=(theirs, spec), daemon=True).start()
+
+    def seconds(self, audio: np.ndarray, points: np.ndarray) -> float:
+        """Render, after all have their share and say so."""
+        for line, part in zip(self._lines, np.array_split(points, len(self._lines)), strict=True):
+            line.send((audio, part))
+        for line in self._lines:
+            line.recv()
+        began = time.perf_counter()
+        for line in self._lines:
+            line.send(None)
+        for line in self._lines:
+            line.recv()
+        return time.perf_counter() - began
+
+
+def _bare_loop(line: Any, spec: ChainSpec) -> None:
+    with spec.open() as chain:
+        while True:
+            try:
+                audio, points = line.recv()
+            except EOFError:
+                os._exit(0)
+            line.send("ready")
+            line.recv()
+            timed(chain, audio, points)
+            line.send("done")
+
+
+def measure(
+    farm: Farm, chain: Chain, bare: Bare, audio: np.ndarray, kind: str, batch: int, rounds: int
+) -> dict[str, Any]:
+    """Alternate loop, bare processes and farm on one batch size."""
     points = np.random.default_rng(batch).random((batch, len(chain.spec.space)))
     jobs = jobs_of(kind, chain.spec, audio, points, farm.n_jobs)
     farm.run(jobs)
-    loops, farms, overheads = [], [], []
+    bare.seconds(audio, points[: 2 * farm.n_jobs])
+    loops, farms, bares, overheads = [], [], [], []
     for _ in range(rounds):
+        bares.append(bare.seconds(audio, points))
         loops.append(timed(chain, audio, points))
         busy, began = farm.busy_s, time.perf_counter()
         results = farm.run(jobs)
@@ -111,6 +153,7 @@ def measure(farm: Farm, chain: Chain, audio: np.ndarray, kind: str, batch: int, 
         "loop_ms": round(statistics.median(loops) * 1e3, 1),
         "farm_ms": round(statistics.median(farms) * 1e3, 1),
         "ratio": round(statistics.median(ratios), 2),
+        "bare": round(statistics.median(loop / run for loop, run in zip(loops, bares, strict=True)), 2),
         "best": round(max(ratios), 2),
         "overhead": round(statistics.median(overheads), 3),
     }
@@ -128,18 +171,19 @@ def main() -> None:
     spec = chain_spec()
     rows = []
     print(f"{spec.label}, {options.workers} workers, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    titles = ("kind", "batch", "render ms", "loop ms", "farm ms", "ratio", "best", "overhead")
-    print("{:6} {:>5} {:>9} {:>8} {:>8} {:>6} {:>6} {:>9}".format(*titles))
+    titles = ("kind", "batch", "render ms", "loop ms", "farm ms", "ratio", "bare", "best", "overhead")
+    print("{:6} {:>5} {:>9} {:>8} {:>8} {:>6} {:>6} {:>6} {:>9}".format(*titles))
+    bare = Bare(options.workers, spec)
     with spec.open() as chain, Farm(n_jobs=options.workers) as farm:
         for milliseconds in options.milliseconds:
             audio = audio_for(chain, milliseconds)
             for kind in ("audio", "probe"):
                 for batch in options.batches:
-                    row = measure(farm, chain, audio, kind, batch, options.rounds)
+                    row = measure(farm, chain, bare, audio, kind, batch, options.rounds)
                     rows.append(row)
                     print(
                         f"{kind:6} {batch:5} {row['render_ms']:9} {row['loop_ms']:8} {row['farm_ms']:8} "
-                        f"{row['ratio']:6} {row['best']:6} {row['overhead']:9.1%}",
+                        f"{row['ratio']:6} {row['bare']:6} {row['best']:6} {row['overhead']:9.1%}",
                         flush=True,
                     )
     if options.json:

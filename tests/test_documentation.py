@@ -55,7 +55,7 @@ def help_of(*command: str) -> str:
         [sys.executable, "-c", code, *command, "--help"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
         env={**os.environ, "COLUMNS": "200"},
     )

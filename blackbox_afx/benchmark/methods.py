@@ -1,27 +1,28 @@
-"""What is compared: controllers, and settings that listen to nothing."""
+"""What is compared: controllers, settings that listen to nothing, and methods that make their audio themselves."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from blackbox_afx.audio import resample
 from blackbox_afx.benchmark.pairs import Pair
-from blackbox_afx.errors import UsageError
+from blackbox_afx.errors import AudioError, UsageError
 from blackbox_afx.networks.controller_file import ControllerCard, load_controller
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.transfer.rule_based import RuleBased
 
-BASELINES = ("defaults", "random")
+BASELINES = ("defaults", "random", "rb-dsp")
 BATCH = 16
 
 
 class Method(Protocol):
-    """Something that sets a chain."""
+    """Something that sets a chain, which then renders."""
 
     name: str
     spec: ChainSpec
@@ -29,6 +30,22 @@ class Method(Protocol):
     def predict(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:
         """Give positions float64 [pairs, controls]."""
         ...
+
+
+@runtime_checkable
+class SelfRendering(Protocol):
+    """Something that makes its audio itself, without plugins or in place of them."""
+
+    name: str
+    spec: ChainSpec | None
+    """The chain it stands for, if it stands for one."""
+
+    def render(self, pairs: Sequence[Pair], sample_rate: int) -> list[np.ndarray | None]:
+        """Give audio float32 [samples] for each pair, as long as its source; None where it failed."""
+        ...
+
+
+AnyMethod = Method | SelfRendering
 
 
 class ControllerMethod:
@@ -97,7 +114,27 @@ class RandomSettings:
         return space.snap(np.stack(rows))
 
 
-def make_baseline(name: str, spec: ChainSpec, seed: int) -> Method:
+class RuleBasedMethod:
+    """The rule-based baseline: no plugin, no chain."""
+
+    name = "rb-dsp"
+    spec: ChainSpec | None = None
+
+    def __init__(self) -> None:
+        self.rules = RuleBased()
+
+    def render(self, pairs: Sequence[Pair], sample_rate: int) -> list[np.ndarray | None]:
+        """Process each source towards its reference."""
+        return [self._one(pair, sample_rate) for pair in pairs]
+
+    def _one(self, pair: Pair, sample_rate: int) -> np.ndarray | None:
+        try:
+            return self.rules.process(pair.source, pair.reference, sample_rate)
+        except AudioError:
+            return None
+
+
+def make_baseline(name: str, spec: ChainSpec, seed: int) -> AnyMethod:
     """Make a baseline by name.
 
     Raises
@@ -109,6 +146,8 @@ def make_baseline(name: str, spec: ChainSpec, seed: int) -> Method:
         return DefaultSettings(spec)
     if name == "random":
         return RandomSettings(spec, seed)
+    if name == "rb-dsp":
+        return RuleBasedMethod()
     raise UsageError(f"no baseline is called '{name}'; known: {', '.join(BASELINES)}")
 
 

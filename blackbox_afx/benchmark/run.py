@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from blackbox_afx.benchmark.methods import Method, common_chain, load_methods, make_baseline
+from blackbox_afx.benchmark.methods import AnyMethod, common_chain, load_methods, make_baseline
 from blackbox_afx.benchmark.pairs import PairMaker
 from blackbox_afx.benchmark.report import summarise_errors, versions
 from blackbox_afx.benchmark.synthetic import run_synthetic
@@ -49,7 +49,7 @@ def run_protocols(
     controllers : sequence of Path
     where : str, optional
         As `find_audio`.
-    baselines : sequence of {"defaults", "random"}
+    baselines : sequence of {"defaults", "random", "rb-dsp"}
     pairs, seed : int
     segment : int, optional
         Samples of a half; by default as many seconds as the first controller was learned with.
@@ -87,7 +87,7 @@ def run_protocols(
     for method in learned:
         for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
             warn(f"{method.name}: {text}")
-    methods: list[Method] = [*learned, *(make_baseline(name, learned[0].spec, seed) for name in baselines)]
+    methods: list[AnyMethod] = [*learned, *(make_baseline(name, learned[0].spec, seed) for name in baselines)]
     learned_at = learned[0].card.sample_rate
     rate = sample_rate or learned_at
     segment = segment or round(learned[0].card.segment * rate / learned_at)
@@ -95,7 +95,8 @@ def run_protocols(
     clips = load_clips(collection, SPLIT, sample_rate=rate, max_minutes=MAX_MINUTES, seed=seed)
     for item in (*collection.skipped, *clips.skipped):
         warn(f"{item.path} was left out: {item.reason}")
-    trusted = all(method.spec.trusted for method in methods)
+    chains = {method.name: method.spec for method in methods if method.spec is not None}
+    trusted = all(spec.trusted for spec in chains.values())
     reports = []
     with Farm(jobs if jobs is not None or not trusted else 1) as farm:
         for number, protocol in enumerate(protocols):
@@ -118,11 +119,11 @@ def run_protocols(
                     "pairs": len(errors.speakers),
                     "seed": seed,
                     "command": command,
-                    "versions": versions([method.spec for method in methods]),
+                    "versions": versions(list(chains.values())),
                     "audio": {"folder": str(audio), "where": where, "split": SPLIT, "clips": len(clips.clips)},
                     "sample_rate": clips.sample_rate,
                     "segment": segment,
-                    "chains": {method.name: method.spec.label for method in methods},
+                    "chains": {name: spec.label for name, spec in chains.items()},
                     "seconds": round(time.perf_counter() - began, 1),
                     **summarise_errors(errors, seed),
                 }

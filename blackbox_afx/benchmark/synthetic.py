@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import numpy as np
 
-from blackbox_afx.benchmark.methods import Method
+from blackbox_afx.benchmark.methods import AnyMethod, SelfRendering
 from blackbox_afx.benchmark.pairs import Pair, PairMaker
 from blackbox_afx.errors import FarmError
 from blackbox_afx.metrics import ALWAYS, score_pair
@@ -49,7 +49,7 @@ class Errors(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 def run_synthetic(
     maker: PairMaker,
-    methods: Sequence[Method],
+    methods: Sequence[AnyMethod],
     farm: Farm,
     *,
     pairs: int = 200,
@@ -62,7 +62,8 @@ def run_synthetic(
     Parameters
     ----------
     maker : PairMaker
-    methods : sequence of Method
+    methods : sequence of Method or SelfRendering
+        The farm renders for those that set a chain.
     farm : Farm
         Renders.
     pairs : int
@@ -109,12 +110,9 @@ def run_synthetic(
             kept += [msgspec.structs.replace(pair, source=_NONE, reference=_NONE, target=_NONE) for pair in portion]
             before += score(targets, [pair.source for pair in portion])
             for method in methods if portion else ():
-                rendered = []
-                for result in farm.run(_jobs(method, portion, maker.sample_rate)):
-                    rendered.append(None if result.failure else result.value[0])
-                    if result.failure:
-                        failed[method.name] += 1
-                        last = f"{result.failure.plugin}: {result.failure.message}"
+                rendered, messages = render(method, portion, maker.sample_rate, farm)
+                failed[method.name] += len(messages)
+                last = messages[-1] if messages else last
                 after[method.name] += score(targets, rendered)
             _stop_if_hopeless(failed, start + len(portion), pairs, last)
             progress(min(start + PORTION, pairs), pairs)
@@ -132,12 +130,34 @@ def run_synthetic(
 _NONE = np.zeros(0, np.float32)
 
 
-def _jobs(method: Method, portion: Sequence[Pair], sample_rate: int) -> list[RenderJob]:
-    positions = method.predict(portion, sample_rate)
-    return [
+def render(
+    method: AnyMethod, pairs: Sequence[Pair], sample_rate: int, farm: Farm
+) -> tuple[list[np.ndarray | None], list[str]]:
+    """Let a method make its audio, or the farm for it.
+
+    Returns
+    -------
+    list of (float32 [samples] or None)
+        One a pair; None where it failed.
+    list of str
+        A line for each that failed.
+    """
+    if isinstance(method, SelfRendering):
+        audio = method.render(pairs, sample_rate)
+        return audio, [
+            f"{method.name} made nothing of pair {p.index}" for p, a in zip(pairs, audio, strict=True) if a is None
+        ]
+    positions = method.predict(pairs, sample_rate)
+    jobs = [
         RenderJob(spec=method.spec, audio=pair.source[None], positions=row, sample_rate=sample_rate)
-        for pair, row in zip(portion, positions, strict=True)
+        for pair, row in zip(pairs, positions, strict=True)
     ]
+    results = farm.run(jobs)
+    failures = [result.failure for result in results if result.failure]
+    return (
+        [None if result.failure else result.value[0] for result in results],
+        [f"{failure.plugin}: {failure.message}" for failure in failures],
+    )
 
 
 def _stop_if_hopeless(failed: dict[str, int], done: int, pairs: int, last: str) -> None:

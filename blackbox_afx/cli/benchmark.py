@@ -40,7 +40,7 @@ def synthetic(
     seed: int = 42,
     segment: int | None = None,
     sample_rate: int | None = None,
-    baseline: Annotated[list[Literal["defaults", "random"]], Parameter(consume_multiple=True, negative="")]
+    baseline: Annotated[list[Literal["defaults", "random", "rb-dsp"]], Parameter(consume_multiple=True, negative="")]
     | None = None,
     pesq: Annotated[bool, Flag] = False,
     markdown: Path | None = None,
@@ -78,7 +78,8 @@ def synthetic(
         Hertz that the plugins render at; by default the rate the controllers were learned at, at which they listen in
         any case.
     baseline
-        Also score the plugins' default settings, or random ones.
+        Also score the plugins' default settings, random ones, or the rule-based baseline (rb-dsp: match the average
+        spectrum, then compress until as loud), which uses no plugin.
     pesq
         Also score by PESQ (slow; speech only; larger is better).
     markdown
@@ -225,6 +226,111 @@ def automation(
             command=command_line(sys.argv[1:]),
             warn=warn,
             progress=lambda done, total: meter.update(done, f"{done} of {total} items", total),
+        )
+    text = table(report)
+    content: dict[Path, Any] = {out: report}
+    if markdown:
+        content[markdown] = text + "\n"
+    publish_text(content, force=force)
+    if as_json:
+        emit_json(report)
+    else:
+        say(text)
+    for place in places:
+        note(f"wrote {place}")
+
+
+@app.command
+@example("""
+$ afx benchmark complexity zam_eq2 zam_comp --out complexity.json
+ZamEQ2 > ZamComp, 17 controls, encoder efficientnet_b2, 4 x 5.46 s at 24000 Hz, cpu, 2 threads, ...
+
+| method   | encoder | effect ...
+...
+wrote complexity.json
+""")
+def complexity(
+    *plugins: Annotated[str, Parameter(name="PLUGIN")],
+    out: Path,
+    method: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None,
+    encoder: str = "efficientnet_b2",
+    batch: int = 4,
+    segment: int = 131072,
+    sample_rate: int = 24000,
+    repeats: int = 5,
+    threads: int | None = None,
+    device: str = "cpu",
+    markdown: Path | None = None,
+    allow_version: Annotated[bool, Flag] = False,
+    jobs: int | None = None,
+    force: Annotated[bool, Flag] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Time a training step of each method in its parts, rendering against real time, and count parameters.
+
+    Parameters
+    ----------
+    plugins
+        The chain that is controlled, as for `afx learn`; channel_strip by default.
+    out
+        The JSON file to write.
+    method
+        Rows of the table: autodiff, autodiff_paper, spsa, orthogonal, rb-dsp, ...; all that suit by default.
+    encoder
+        efficientnet_b2, as in the paper, or statistics.
+    batch
+        Examples of a step.
+    segment
+        Samples of an example.
+    sample_rate
+        Hertz.
+    repeats
+        Timed steps of each method; the median is reported.
+    threads
+        That torch computes with; as it chooses by default.
+    device
+        cpu or cuda; plugins run on the CPU in any case.
+    markdown
+        Also write the table there.
+    allow_version
+        Use plugins of another version than their profile was made on.
+    jobs
+        Render workers; by default as many as there are cores.
+    force
+        Replace what is there.
+    as_json
+        Print the JSON instead of the table.
+    """
+    for name, number in (("batch", batch), ("repeats", repeats), ("threads", threads)):
+        if number is not None and number < 1:
+            raise UsageError(f"--{name} {number}; expected at least 1")
+    places = [out, *([markdown] if markdown else [])]
+    _check(places, force, pairs=1, segment=segment, sample_rate=sample_rate, jobs=jobs)
+
+    from blackbox_afx.benchmark.complexity import markdown as table
+    from blackbox_afx.benchmark.complexity import measure
+    from blackbox_afx.benchmark.report import command_line
+    from blackbox_afx.plugins.chain import ChainSpec
+    from blackbox_afx.plugins.resolve import resolve_plugin
+    from blackbox_afx.transfer.staging import publish_text
+
+    tokens = plugins or ("channel_strip",)
+    profiles = [resolve_plugin(token, allow_version=allow_version, note=note) for token in tokens]
+    with progress("benchmark", total=1) as meter:
+        report = measure(
+            ChainSpec(profiles=tuple(profiles)),
+            methods=method,
+            encoder=encoder,
+            batch=batch,
+            segment=segment,
+            sample_rate=sample_rate,
+            repeats=repeats,
+            threads=threads,
+            jobs=jobs,
+            device=device,
+            command=command_line(sys.argv[1:]),
+            warn=warn,
+            progress=lambda done, total, text: meter.update(done, text, total),
         )
     text = table(report)
     content: dict[Path, Any] = {out: report}

@@ -304,9 +304,10 @@ class Audit:
         # Some break at almost any random setting; near the defaults all of them sound.
         near = [self.space.from_raw(values) for values in settings[: SETTINGS[0] // 2]]
         settings = [
+            # First: what a plugin starts with is where a reset that forgets to restore a value shows.
+            self.defaults(),
             *settings[len(near) :],
             *(self.space.to_raw(towards_defaults(self.space, positions, 0.1)) for positions in near),
-            self.defaults(),
         ]
         return choose_reset(load, settings, audio, self.rate, policies=policies, budget_s=budget_s)
 

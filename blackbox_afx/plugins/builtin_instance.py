@@ -75,7 +75,10 @@ class BuiltinInstance:
         if rows is not None:
             apply(rows[0])
         if gathered:
-            yield process(np.concatenate(gathered, axis=1))
+            audio = np.concatenate(gathered, axis=1)
+            # An hour of stereo is more than a gigabyte.
+            gathered.clear()
+            yield process(audio)
 
     def render(
         self, audio: np.ndarray, values: np.ndarray | None, sample_rate: int, *, block_size: int | None = None

@@ -1,8 +1,8 @@
 """Many renders on several processes, none of which can take the others down.
 
-Conventions: jobs go to joblib workers in *chunks* of about a tenth of a second or more. A worker journals each job's
-start and result, so that a crash or a hang costs the job it happened in and no other; that job is tried once more,
-alone, and what fails twice is quarantined by (plugins, values).
+Conventions: jobs go to workers in *chunks*, long ones first and short ones last. A worker journals each job's start
+and result, so that a crash or a hang costs the job it happened in and no other; that job is tried once more, alone,
+and what fails twice is quarantined by (plugins, values).
 
 Time-outs, recovery and recycling are promised on joblib's default backend (loky); others run without and say so.
 """
@@ -10,7 +10,6 @@ Time-outs, recovery and recycling are promised on joblib's default backend (loky
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import shutil
 import threading
@@ -25,56 +24,26 @@ import joblib
 import msgspec
 
 from blackbox_afx.errors import FarmError
-from blackbox_afx.plugins import farm_loky, journal
+from blackbox_afx.plugins import farm_joblib, farm_loky, journal
 from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.farm_run import Event, Run
+from blackbox_afx.plugins.farm_share import share
 from blackbox_afx.plugins.farm_watch import Watch
-from blackbox_afx.plugins.farm_worker import Chunk, Report, Worker, load_chain, run_chunk, start_worker
+from blackbox_afx.plugins.farm_worker import Chunk, Report, Worker, load_chain
 from blackbox_afx.plugins.jobs import CallJob, Failure, Job, Result
 from blackbox_afx.plugins.journal import Outcome
 
-CHUNK_S = 0.1
-"""Seconds a chunk holds at the least, where there are jobs enough: joblib takes 10 ms a call."""
-LONG_CHUNK_S = 1.0
 IDLE_ROUNDS = 5
 """Rounds in a row that may bring nothing back, before the run is given up."""
 ROUND_S = 60.0
 """Seconds a worker gets at a time; between rounds workers that have grown are replaced."""
 STALL_S = 60.0
+LOAD_FACTOR = 20.0
+"""How many times longer than the profiles say the loading of plugins may take."""
 BARREN_LOSSES = 3
 """Workers that may die in a row with no job to blame and none finished."""
 
 Progress = Callable[[int, int], None]
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a farm did besides rendering.
-
-    Parameters
-    ----------
-    kind : str
-        ``crash``, ``hang``, ``resumed``, ``retry``, ``quarantine``, ``recycle`` or ``backend``.
-    text : str
-        One line.
-    at : float
-        Seconds on the monotonic clock.
-    """
-
-    kind: str
-    text: str
-    at: float
-
-
-class _Run:
-    """What one call of `Farm.run_iter` keeps in mind."""
-
-    def __init__(self, jobs: list[Job]) -> None:
-        self.jobs = jobs
-        self.costs = [max(job.cost_s(), 1e-6) for job in jobs]
-        self.left = set(range(len(jobs)))
-        # Jobs under suspicion: which way they failed, and with what message and point.
-        self.suspects: dict[int, Outcome] = {}
-        self.barren = 0
-        self.once = False
 
 
 class Farm:
@@ -87,6 +56,8 @@ class Farm:
         two processes; 1 runs jobs with nothing but built-in effects in this process.
     timeout_factor, timeout_extra_s : float
         A job may take `timeout_factor` times its estimated cost and `timeout_extra_s` seconds, beside the loading.
+    load_s : float
+        Loading a job's plugins may take so many seconds, or 20 times what their profiles say where that is more.
     memory_limit_mb : float
         Megabytes by which a worker may grow before all are replaced, between rounds.
     log : path, optional
@@ -112,6 +83,7 @@ class Farm:
         *,
         timeout_factor: float = 10.0,
         timeout_extra_s: float = 5.0,
+        load_s: float = 10.0,
         memory_limit_mb: float = 250.0,
         log: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -120,6 +92,7 @@ class Farm:
         self.n_jobs = joblib.cpu_count() if wanted is None else max(1, backend.effective_n_jobs(wanted))
         self.timeout_factor = timeout_factor
         self.timeout_extra_s = timeout_extra_s
+        self.load_s = load_s
         self.memory_limit_mb = memory_limit_mb
         self.quarantined: dict[str, Failure] = {}
         self.events: list[Event] = []
@@ -134,9 +107,11 @@ class Farm:
         self._recycle = False
         self._lost_at: float | None = None
         self._local: Worker | None = None
-        self._started = False
+        self._pool = farm_loky.Pool(max(2, self.n_jobs), self._log, self._folder)
         self._closing = False
         self._preparing: threading.Thread | None = None
+        # By fingerprint of the chain, how it failed.
+        self._unprepared: dict[str, Outcome] = {}
 
     def __enter__(self) -> Farm:
         return self
@@ -149,17 +124,13 @@ class Farm:
     def close(self) -> None:
         """End the workers and delete the journals; closing twice does nothing."""
         self._closing = True
+        self._pool.close()
         if self._preparing is not None:
-            # Workers that are killed are not started again once the farm is closing.
-            farm_loky.stop_workers()
             self._preparing.join()
             self._preparing = None
         if self._local is not None:
             self._local.close()
             self._local = None
-        if self._started:
-            farm_loky.stop_workers()
-            self._started = False
         self._delete()
 
     def prepare(self, spec: ChainSpec) -> None:
@@ -182,10 +153,12 @@ class Farm:
             quarantined, events = dict(self.quarantined), len(self.events)
             # Whatever it is, workers that were ended by `close` included, the jobs that follow meet it again.
             with contextlib.suppress(Exception):
-                run = _Run(jobs)
+                run = Run(jobs)
                 run.once = True
                 for _ in self._iterate(run):
                     pass
+                for outcome in run.suspects.values():
+                    self._unprepared[spec.fingerprint()] = outcome
             self.quarantined = quarantined
             del self.events[events:]
 
@@ -230,19 +203,18 @@ class Farm:
         if not self._delete.alive:
             raise FarmError("this farm is closed; make another")
         self._wait_for_preparing()
-        yield from self._iterate(_Run(list(jobs)))
+        yield from self._iterate(Run(list(jobs)))
 
-    def _iterate(self, run: _Run) -> Iterator[Result]:
+    def _iterate(self, run: Run) -> Iterator[Result]:
         yield from self._turn_away(run)
         external = any(job.spec is not None and not job.spec.trusted for job in run.jobs)
         if self.n_jobs == 1 and not external:
             yield from self._run_here(run)
         elif run.left:
             workers = max(2, self.n_jobs)
-            recovers = self._check_backend(workers, external)
-            yield from self._run_there(run, workers, recovers)
+            yield from self._run_there(run, workers, self._check_backend(workers, external))
 
-    def _turn_away(self, run: _Run) -> Iterator[Result]:
+    def _turn_away(self, run: Run) -> Iterator[Result]:
         """Fail what is quarantined."""
         if not self.quarantined:
             return
@@ -254,7 +226,7 @@ class Farm:
                 failure = msgspec.structs.replace(known, index=index, message=message)
                 yield Result(index=index, failure=failure)
 
-    def _run_here(self, run: _Run) -> Iterator[Result]:
+    def _run_here(self, run: Run) -> Iterator[Result]:
         self._local = self._local or Worker()
         for index in sorted(run.left):
             yield self._result(run, index, self._local.run(run.jobs[index]))
@@ -276,7 +248,13 @@ class Farm:
             warnings.warn(text, RuntimeWarning, stacklevel=4)
         return recovers
 
-    def _run_there(self, run: _Run, workers: int, recovers: bool) -> Iterator[Result]:
+    def _run_there(self, run: Run, workers: int, recovers: bool) -> Iterator[Result]:
+        for index in sorted(run.left):
+            spec = run.jobs[index].spec
+            # What failed while it was prepared is not given two more chances.
+            failed = self._unprepared.pop(spec.fingerprint(), None) if spec is not None else None
+            if failed is not None:
+                run.suspects[index] = failed
         idle_rounds = 0
         while todo := sorted(run.left - run.suspects.keys()):
             yield from self._round(run, self._share(run, todo, workers), workers, recovers)
@@ -299,67 +277,47 @@ class Farm:
             if index in run.suspects:
                 yield self._result(run, index, run.suspects.pop(index))
 
-    def _share(self, run: _Run, todo: list[int], workers: int) -> list[tuple[int, ...]]:
-        """Cut the next round's jobs into chunks of about the same cost."""
-        costs, total, taken = [], 0.0, 0
+    def _share(self, run: Run, todo: list[int], workers: int) -> list[tuple[int, ...]]:
+        """Cut the next round's jobs into chunks."""
+        costs, total = [], 0.0
         for index in todo:
             costs.append(run.costs[index] * self._pace)
             total += costs[-1]
-            taken += 1
             if total > ROUND_S * workers:
                 break
-        size = min(max(CHUNK_S, total / workers / 8), LONG_CHUNK_S)
-        count = workers * max(1, round(total / workers / size))
-        chunks: list[list[int]] = [[] for _ in range(count)]
-        passed = 0.0
-        for index, cost in zip(todo[:taken], costs, strict=True):
-            chunks[min(count - 1, int(count * (passed + cost / 2) / total))].append(index)
-            passed += cost
-        return [tuple(chunk) for chunk in chunks if chunk]
+        return [tuple(todo[place] for place in places) for places in share(costs, workers)]
 
-    def _limit(self, run: _Run, index: int) -> float:
-        spec = run.jobs[index].spec
-        load = 0.0 if spec is None else spec.load_s
-        return self.timeout_factor * (run.costs[index] + load) + self.timeout_extra_s
+    def _limit(self, run: Run, index: int, loading: bool) -> float:
+        if loading:
+            spec = run.jobs[index].spec
+            return max(self.load_s, LOAD_FACTOR * spec.load_s if spec is not None else 0.0)
+        return self.timeout_factor * run.costs[index] + self.timeout_extra_s
 
-    def _round(self, run: _Run, shares: list[tuple[int, ...]], workers: int, recovers: bool) -> Iterator[Result]:
-        """Hand chunks to joblib once; what a dying worker leaves undone stays in `run.left` or `run.suspects`."""
-        if self._closing:
-            raise FarmError("this farm is closed; make another")
-        watch = Watch(self._folder, lambda index: self._limit(run, index))
-        folder = self._folder if recovers else ""
+    def _round(self, run: Run, shares: list[tuple[int, ...]], workers: int, recovers: bool) -> Iterator[Result]:
+        """Hand chunks out once; what a dying worker leaves undone stays in `run.left` or `run.suspects`."""
         chunks = []
         for indices in shares:
             self._number += 1
             jobs = tuple(run.jobs[index] for index in indices)
+            folder = self._folder if recovers else ""
             chunks.append(Chunk(number=self._number, folder=folder, indices=indices, jobs=jobs))
-        backend, _ = farm_loky.active_backend()
-        generator = getattr(backend, "supports_return_generator", False)
-        options: dict[str, Any] = {"return_as": "generator_unordered" if generator else "list"}
-        if getattr(backend, "supports_timeout", False):
-            slowest = max(sum(self._limit(run, index) for index in indices) for indices in shares)
-            options["timeout"] = slowest + STALL_S
-        if recovers:
-            options |= {"initializer": start_worker, "initargs": (self._log, os.getpid())}
-        self._started = self._started or recovers
+        slowest = max(sum(self._limit(run, index, False) for index in chunk.indices) for chunk in chunks)
+        loading = max(self._limit(run, index, True) for chunk in chunks for index in chunk.indices)
+        patience_s = slowest + loading + STALL_S
+        if not recovers:
+            by_number = {chunk.number: chunk for chunk in chunks}
+            for report in farm_joblib.run_chunks(chunks, workers, self._log, patience_s):
+                yield from self._collect(run, by_number[report.number], report)
+            return
+        watch = Watch(self._folder, lambda mark: self._limit(run, mark.index, bool(mark.loading)))
         before = len(run.left)
-        reports: Any = None
+        reports = self._pool.run(chunks, patience_s, watch.add)
         try:
-            with farm_loky.one_thread_each():
-                # No backend is named: what joblib is configured for is what runs, dask included.
-                parallel = joblib.Parallel(n_jobs=workers, prefer="processes", batch_size=1, **options)
-                reports = parallel(self._tasks(chunks, watch))
-            if recovers:
-                watch.start()
+            watch.start()
             for report in reports:
-                chunk = watch.active.pop(report.number)
-                yield from self._collect(run, chunk, report)
+                yield from self._collect(run, watch.active.pop(report.number), report)
                 run.barren = 0
-        except (*farm_loky.WORKER_LOST, TimeoutError, multiprocessing.TimeoutError) as error:
-            if not recovers:
-                raise FarmError(
-                    f"a worker was lost ({type(error).__name__}); joblib's loky backend recovers"
-                ) from error
+        except (*farm_loky.WORKER_LOST, TimeoutError) as error:
             watch.stop()
             self._lost_at = time.monotonic()
             self._first_rss.clear()
@@ -371,17 +329,9 @@ class Farm:
                 ) from error
         finally:
             watch.stop()
-            if hasattr(reports, "close"):
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    reports.close()
+            reports.close()
 
-    def _tasks(self, chunks: list[Chunk], watch: Watch) -> Iterator[Any]:
-        for chunk in chunks:
-            watch.active[chunk.number] = chunk
-            yield joblib.delayed(run_chunk)(chunk, self._log, os.getpid())
-
-    def _collect(self, run: _Run, chunk: Chunk, report: Report) -> Iterator[Result]:
+    def _collect(self, run: Run, chunk: Chunk, report: Report) -> Iterator[Result]:
         """Read a finished chunk's results."""
         if self._lost_at is not None:
             self._event("resumed", f"{report.started - self._lost_at:.2f} s after the worker was lost")
@@ -395,7 +345,7 @@ class Farm:
             if index in outcomes:
                 yield self._result(run, index, outcomes[index])
 
-    def _learn(self, run: _Run, chunk: Chunk, report: Report) -> None:
+    def _learn(self, run: Run, chunk: Chunk, report: Report) -> None:
         estimated = sum(run.costs[index] for index in chunk.indices)
         self.busy_s += report.seconds
         if len(chunk.indices) > 1:
@@ -404,7 +354,7 @@ class Farm:
         if report.rss - first > self.memory_limit_mb * 1e6:
             self._recycle = True
 
-    def _post_mortem(self, run: _Run, watch: Watch) -> Iterator[Result]:
+    def _post_mortem(self, run: Run, watch: Watch) -> Iterator[Result]:
         """Keep what was journalled and find which job was running when a worker died."""
         for number, chunk in sorted(watch.active.items()):
             outcomes = journal.read_results(self._folder, number)
@@ -415,17 +365,16 @@ class Farm:
             if mark is None or mark.index not in run.left or mark.index not in chunk.indices:
                 continue
             if mark.index in watch.hung:
-                text = f"no answer after {watch.hung[mark.index]:.1f} s, killed"
-                self._suspect(run, mark, "hang", text)
+                self._suspect(run, mark, "hang", watch.hung[mark.index])
             elif not watch.hung:
                 self._suspect(run, mark, "crash", "the worker process died")
 
-    def _suspect(self, run: _Run, mark: journal.Mark, kind: str, message: str) -> None:
+    def _suspect(self, run: Run, mark: journal.Mark, kind: str, message: str) -> None:
         run.suspects[mark.index] = Outcome(kind=kind, message=message, point=mark.point)
         plugin, _ = run.jobs[mark.index].describe(mark.point)
         self._event(kind, f"job {mark.index} ({plugin}): {message}")
 
-    def _result(self, run: _Run, index: int, outcome: Outcome) -> Result:
+    def _result(self, run: Run, index: int, outcome: Outcome) -> Result:
         """Word an outcome; put what the plugin is to blame for into quarantine."""
         run.left.discard(index)
         if not outcome.kind:
@@ -443,7 +392,7 @@ class Farm:
     def _recycle_grown(self) -> None:
         if self._recycle:
             self._event("recycle", f"a worker grew by more than {self.memory_limit_mb:g} MB; all are replaced")
-            farm_loky.stop_workers()
+            self._pool.stop()
             self._first_rss.clear()
             self._recycle = False
 

@@ -97,6 +97,7 @@ class Worker:
         self._audio: OrderedDict[AudioRef, np.ndarray] = OrderedDict()
         self._bytes = 0
         self._writer: Writer | None = None
+        self._process = psutil.Process()
         self.point = -1
 
     def chain(self, spec: ChainSpec) -> Chain:
@@ -105,9 +106,10 @@ class Worker:
         if key in self._chains:
             self._chains.move_to_end(key)
             return self._chains[key]
-        while len(self._chains) >= CHAINS:
-            self._chains.popitem(last=False)[1].close()
-        self._chains[key] = chain = spec.open()
+        with self._writer.loading() if self._writer is not None else contextlib.nullcontext():
+            while len(self._chains) >= CHAINS:
+                self._chains.popitem(last=False)[1].close()
+            self._chains[key] = chain = spec.open()
         return chain
 
     def forget(self, spec: ChainSpec) -> None:
@@ -205,7 +207,7 @@ class Worker:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        rss = psutil.Process().memory_info().rss
+        rss = self._process.memory_info().rss
         seconds = time.monotonic() - started
         return Report(number=chunk.number, results=inline, pid=os.getpid(), rss=rss, started=started, seconds=seconds)
 

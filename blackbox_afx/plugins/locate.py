@@ -11,6 +11,8 @@ from blackbox_afx.errors import PluginError, nearest
 
 SUFFIXES = {"vst3": (".vst3",), "vst2": (".so", ".dll", ".vst"), "lv2": (".lv2",), "faust": (".dsp",)}
 ENVIRONMENT = {"vst3": "VST3_PATH", "vst2": "VST_PATH", "lv2": "LV2_PATH"}
+BUNDLES = (".vst3", ".vst", ".lv2", ".component", ".clap", ".app", ".bundle", ".framework", ".dpm", ".aaxplugin")
+"""Endings of folders that are one thing to the system, and hold no plugins but their own."""
 OVERRIDE = "AFX_PLUGIN_PATH"
 """Folders, separated as in PATH, that are searched before all others."""
 
@@ -31,7 +33,8 @@ def plugin_folders(format: str, platform: str = sys.platform) -> list[Path]:
     if platform == "darwin":
         folder = {"vst3": "VST3", "vst2": "VST", "lv2": "LV2"}.get(format)
         if folder:
-            found += [base / "Library/Audio/Plug-Ins" / folder for base in (home, Path("/"))]
+            bases = (home, Path("/"), *([Path("/Network")] if format == "vst3" else []))
+            found += [base / "Library/Audio/Plug-Ins" / folder for base in bases]
     elif platform.startswith("win"):
         programs = Path(os.environ.get("PROGRAMFILES", r"C:\Program Files"))
         common = Path(os.environ.get("COMMONPROGRAMFILES", str(programs / "Common Files")))
@@ -79,7 +82,8 @@ def _within(folder: Path, suffixes: tuple[str, ...], above: tuple[str, ...] = ()
     for entry in entries:
         if entry.name.lower().endswith(suffixes):
             yield Path(entry.path)
-        elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=True) and entry.name.count(".") == 0:
+        # Makers' folders may have a version in their names, and with it a full stop.
+        elif not entry.name.startswith(".") and not entry.name.lower().endswith(BUNDLES) and entry.is_dir():
             yield from _within(Path(entry.path), suffixes, above)
 
 

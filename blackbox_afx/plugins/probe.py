@@ -36,6 +36,7 @@ def probe(
     sample_rate: int = 24000,
     bases: int = 20,
     timeout_s: float = 60.0,
+    budget_s: float | None = None,
     preset: str | Path | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> ProbeReport:
@@ -53,6 +54,8 @@ def probe(
         Random settings around which each control is moved.
     timeout_s : float > 0
         Seconds for the whole examination.
+    budget_s : float > 0, optional
+        Seconds of it to spend on rendering; 0.55 of the whole by default.
     preset : path, optional
         ``.vstpreset`` or raw state for all that is not controlled.
     on_stage : callable, optional
@@ -72,7 +75,7 @@ def probe(
     draft, described, categories = draft_profile(str(token), name=name, timeout_s=timeout_s)
     if preset is not None:
         draft = with_preset(draft, preset)
-    request: dict[str, Any] = {"described": described, "categories": categories}
+    request: dict[str, Any] = {"described": described, "categories": categories, **_budget(budget_s)}
     return examine(draft, request, sample_rate=sample_rate, bases=bases, timeout_s=timeout_s, on_stage=on_stage)
 
 
@@ -81,9 +84,10 @@ def probe_again(
     *,
     bases: int = 20,
     timeout_s: float = 60.0,
+    budget_s: float | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> ProbeReport:
-    """Measure a profile's facts on the installed binary, and keep its choice of controls and ranges.
+    """Measure a profile's facts on the installed binary, and keep its choice of controls and ranges; see `probe`.
 
     Returns
     -------
@@ -106,7 +110,7 @@ def probe_again(
         entry = single_class(read_vst3(installed_path(profile), timeout_s=timeout_s), identity.class_id or None)
         identity, categories = identity_of_class(identity, entry), entry.sub_categories
     draft = msgspec.structs.replace(profile, identity=identity)
-    request: dict[str, Any] = {"described": True, "given": True, "categories": categories or token}
+    request: dict[str, Any] = {"described": True, "given": True, "categories": categories or token, **_budget(budget_s)}
     return examine(
         draft,
         request,
@@ -115,6 +119,10 @@ def probe_again(
         timeout_s=timeout_s,
         on_stage=on_stage,
     )
+
+
+def _budget(budget_s: float | None) -> dict[str, float]:
+    return {} if budget_s is None else {"budget_s": budget_s}
 
 
 def examine(

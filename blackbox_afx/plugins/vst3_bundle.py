@@ -14,6 +14,8 @@ import json
 import platform
 import plistlib
 import re
+import sys
+import sysconfig
 from pathlib import Path
 
 import msgspec
@@ -63,7 +65,8 @@ def binary_path(path: Path, system: str | None = None, machine: str | None = Non
     system : {'Linux', 'Darwin', 'Windows'} or None
         As `platform.system` says it; None asks for this machine.
     machine : str or None
-        As `platform.machine` says it, for example ``x86_64`` or ``AMD64``; None asks for this machine.
+        As `platform.machine` says it, for example ``x86_64`` or ``AMD64``; None asks for this process, which may be
+        built for another processor than the machine has.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def binary_path(path: Path, system: str | None = None, machine: str | None = Non
     """
     path = Path(path)
     system = platform.system() if system is None else system
-    machine = platform.machine() if machine is None else machine
+    machine = process_machine() if machine is None else machine
     if path.is_file():
         return path
     if not path.is_dir():
@@ -104,6 +107,29 @@ def binary_path(path: Path, system: str | None = None, machine: str | None = Non
     raise PluginError(
         f"{path}: holds no {folders[0]} binary ({_found(contents)}); install the plugin's build for {system} {machine}"
     )
+
+
+def process_machine(built_for: str | None = None, wide: bool = sys.maxsize > 2**32) -> str:
+    """Say for which processor this process was built, as `platform.machine` would on such a machine.
+
+    Parameters
+    ----------
+    built_for : str, optional
+        As `sysconfig.get_platform` says it; of this process by default.
+    wide : bool
+        Whether addresses have 64 bits.
+
+    Notes
+    -----
+    A 64-bit Intel Python on Windows for ARM is told of an ARM machine, and can load Intel plugins only; a 32-bit one
+    on a 64-bit system likewise.
+    """
+    built_for = sysconfig.get_platform() if built_for is None else built_for
+    windows = {"win-amd64": "AMD64", "win-arm64": "ARM64", "win32": "x86"}
+    if built_for in windows:
+        return windows[built_for]
+    machine = platform.machine()
+    return "i686" if machine == "x86_64" and not wide else machine
 
 
 def _mac_binary(path: Path, contents: Path) -> Path:

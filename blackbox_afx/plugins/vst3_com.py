@@ -13,6 +13,7 @@ public VST3 API.
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
 import uuid
@@ -290,6 +291,8 @@ def _load(binary: Path) -> Any:
     if sys.platform == "win32":
         # Stops the dialogue that would otherwise wait for a click after a crash or a missing DLL.
         ctypes.windll.kernel32.SetErrorMode(0x8003)
+        # As every host with windows does: plugins that make COM objects while they start count on it.
+        ctypes.windll.ole32.OleInitialize(None)
         # LOAD_WITH_ALTERED_SEARCH_PATH: the plugin's own folder is searched for the DLLs it brings.
         return ctypes.WinDLL(str(binary), winmode=0x8)
     return ctypes.CDLL(str(binary))
@@ -321,8 +324,10 @@ def _mac_bundle(bundle: Path) -> int | None:
     make_bundle = foundation.CFBundleCreate
     make_bundle.restype = ctypes.c_void_p
     make_bundle.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    encoded = str(bundle.resolve()).encode()
-    reference = make_bundle(None, make_url(None, encoded, len(encoded), True))
+    encoded = os.fsencode(bundle.resolve())
+    url = make_url(None, encoded, len(encoded), bundle.is_dir())
+    # CFBundleCreate crashes where there is no URL.
+    reference = make_bundle(None, url) if url else None
     if not reference:
         raise PluginError(f"{bundle}: macOS does not take it for a bundle; give the path of the .vst3 folder")
     return reference

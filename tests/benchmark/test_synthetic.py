@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from blackbox_afx.benchmark import synthetic
-from blackbox_afx.benchmark.methods import DefaultSettings, RandomSettings, common_chain, load_methods
+from blackbox_afx.benchmark.methods import DefaultSettings, RandomSettings, common_chain, load_methods, make_baseline
 from blackbox_afx.benchmark.pairs import PairMaker
 from blackbox_afx.benchmark.report import markdown, summarise_errors
 from blackbox_afx.benchmark.synthetic import Errors, run_synthetic
@@ -112,6 +112,27 @@ def test_a_perfect_method_has_no_error_and_the_defaults_the_inputs(clips, farm, 
     summary = summarise_errors(errors, 0)
     assert summary["ratio"]["oracle"]["stft"] == 0
     assert summary["ratio"]["defaults"]["stft"] == pytest.approx(1, abs=1e-3)
+
+
+class KnowsTheTarget:
+    """Make the audio itself: the target, but for one pair of four."""
+
+    name, spec = "knows", None
+
+    def render(self, pairs, sample_rate):
+        return [None if pair.index % 4 == 3 else pair.target for pair in pairs]
+
+
+def test_methods_may_render_themselves(clips, farm):
+    rules = make_baseline("rb-dsp", SPEC, 0)
+    errors = run_synthetic(maker(clips, "paper"), [rules], farm, pairs=2)
+    assert errors.failed == {"target": 0, "rb-dsp": 0}
+    assert np.isfinite(errors.methods["rb-dsp"]).all()
+    assert not np.allclose(errors.methods["rb-dsp"], errors.input)
+    with pytest.raises(FarmError, match=r"renders of knows failed among the first 4 of 4.*made nothing of pair 3"):
+        run_synthetic(maker(clips, "paper"), [KnowsTheTarget()], farm, pairs=4)
+    errors = run_synthetic(maker(clips, "paper"), [KnowsTheTarget()], farm, pairs=3)
+    assert np.nanmax(errors.methods["knows"]) == 0
 
 
 def test_the_table_averages_by_speaker_and_counts_what_has_no_figure():

@@ -222,7 +222,7 @@ def test_a_plan_far_too_large_is_cut_at_the_deadline_and_says_so(tmp_path, demo_
     prepare(tmp_path, msgspec.structs.replace(PLAN, shards=400, shard_clips=8, proxy_steps=10**6, warm_steps=10**6))
     began = time.monotonic()
     process = start(command(tmp_path, demo_audio, "--resume", minutes=0.3))
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert time.monotonic() - began < 18 * 1.1
     for stage in ("pairs", "proxy", "controller"):

@@ -27,7 +27,7 @@ def afx(*arguments: str, extra: str = "", **environment: str) -> subprocess.Comp
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, **environment, "COLUMNS": "100"},
     )
 
@@ -121,7 +121,7 @@ def test_interrupt() -> None:
     assert process.stdout.readline() == "up\n"
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err == "afx: interrupted\n"
 
@@ -134,7 +134,7 @@ def test_reader_that_goes_away_is_no_error() -> None:
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    assert process.wait(timeout=20) == 141
+    assert process.wait(timeout=120) == 141
 
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS))

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -62,9 +63,29 @@ def load(worker, spec):
     worker.chain(spec)
 
 
-def loaded(worker, spec):
-    time.sleep(0.02)
+def loaded(worker, spec, folder):
+    """Say whether a chain was loaded before, once two workers have been asked."""
+    Path(folder, str(os.getpid())).touch()
+    until(lambda: len(os.listdir(folder)) == 2)
     return spec.fingerprint() in worker._chains
+
+
+def until(true):
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def wait_for(worker, flag):
+    until(lambda: os.path.exists(flag))
+    return True
+
+
+def lose_results(worker, folder):
+    """Do as one who empties folders for temporary files."""
+    for results in Path(folder).glob("*.results"):
+        results.unlink()
 
 
 class Unreadable:

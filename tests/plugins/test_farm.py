@@ -24,17 +24,18 @@ from blackbox_afx.plugins.farm_worker import Worker
 from blackbox_afx.plugins.jobs import CallJob
 from blackbox_afx.plugins.profile import Identity
 from tests.plugins import farm_jobs as do
+from tests.plugins.broken_plugins import compile_plugin
 
 
 @pytest.fixture(scope="module")
 def farm():
-    with Farm(n_jobs=2, timeout_factor=1, timeout_extra_s=0.7) as farm:
+    with Farm(n_jobs=2) as farm:
         yield farm
 
 
-def workers() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+def running() -> set[psutil.Process]:
+    """Processes of this one's farms, those of other tests included."""
+    return {child for child in psutil.Process().children() if "LokyProcess" in " ".join(child.cmdline())}
 
 
 def twenty(**odd):
@@ -69,22 +70,34 @@ def test_no_job_is_lost_to_a_worker_killed_by_a_segmentation_fault(farm):
     assert (failure.kind, failure.plugin, failure.index) == ("crash", "segfault", 7)
     kinds = [event.kind for event in farm.events]
     assert kinds[0] == "crash"
-    assert kinds[-1] == "quarantine"
-    resumed = next(event for event in farm.events if event.kind == "resumed")
-    assert float(resumed.text.split()[0]) < 2.0
+    assert "quarantine" in kinds
+    check_others(farm.run(twenty()), [])
+    assert "resumed" in [event.kind for event in farm.events]
 
 
-def test_no_job_is_lost_to_a_hanging_worker(farm):
+def test_no_job_is_lost_to_a_hanging_worker(farm, monkeypatch):
     farm.quarantined.clear()
     farm.events.clear()
+    monkeypatch.setattr(farm, "timeout_factor", 1.0)
+    monkeypatch.setattr(farm, "timeout_extra_s", 1.5)
     results = farm.run(twenty(n11=do.hang))
     check_others(results, [11])
     assert results[11].failure.kind == "hang"
     hang = next(event for event in farm.events if event.kind == "hang")
-    ran = float(hang.text.split("after ")[1].split(" s")[0])
-    assert 0.7 <= ran < 1.5
-    resumed = next(event for event in farm.events if event.kind == "resumed")
-    assert float(resumed.text.split()[0]) < 2.0
+    assert float(hang.text.split("after ")[1].split(" s")[0]) >= 1.5
+    assert "loading" not in hang.text
+
+
+def test_a_plugin_that_hangs_while_it_loads_is_named(tmp_path):
+    path = compile_plugin(tmp_path, "hang")
+    spec = missing_plugin(str(path))
+    with Farm(n_jobs=2, timeout_factor=1e6, load_s=1.0) as farm:
+        farm.prepare(spec)
+        (result,) = farm.run([CallJob(function=do.load, args=(spec,), spec=spec)])
+        # Hung while it was prepared, and once more: not three times.
+        assert [event.kind for event in farm.events if event.kind in ("hang", "retry")] == ["retry", "hang"]
+    assert (result.failure.kind, result.failure.plugin) == ("hang", "None")
+    assert "of loading" in result.failure.message
 
 
 def test_everything_wrong_at_once(farm):
@@ -100,9 +113,9 @@ def test_what_failed_twice_is_not_run_again(farm):
     farm.quarantined.clear()
     farm.run([CallJob(function=do.segfault, cost=0.01)])
     assert len(farm.quarantined) == 1
-    started = time.perf_counter()
+    farm.events.clear()
     results = farm.run(twenty(n3=do.segfault))
-    assert time.perf_counter() - started < 5
+    assert not {"crash", "retry"} & {event.kind for event in farm.events}
     check_others(results, [3])
     assert "quarantined" in results[3].failure.message
     assert results[3].failure.index == 3
@@ -116,13 +129,17 @@ def test_a_crash_that_does_not_repeat_costs_nothing(farm, tmp_path):
     assert not farm.quarantined or all(f.plugin != "crash_once" for f in farm.quarantined.values())
 
 
-def test_results_come_before_the_last_job_is_done(farm):
-    jobs = [CallJob(function=do.sleep, args=(s,), cost=1.0) for s in (0.0, 0.8)]
-    started = time.perf_counter()
+def test_results_come_before_the_last_job_is_done(farm, tmp_path):
+    flag = tmp_path / "flag"
+    jobs = [
+        CallJob(function=do.sleep, args=(0.0,), cost=1.0),
+        CallJob(function=do.wait_for, args=(str(flag),), cost=60.0),
+    ]
     first = next(results := farm.run_iter(jobs))
-    assert time.perf_counter() - started < 0.7
     assert first.index == 0
-    assert [result.index for result in results] == [1]
+    # The second is not done before this.
+    flag.touch()
+    assert [(result.index, result.value) for result in results] == [(1, True)]
 
 
 def test_an_abandoned_run_leaves_the_farm_usable(farm):
@@ -141,9 +158,6 @@ def test_workers_are_children_without_torch_and_display(farm, monkeypatch):
 def test_torch_in_a_worker_is_an_error(farm):
     with pytest.raises(FarmError, match="torch"):
         farm.run([CallJob(function=do.import_torch, cost=1.0)] * 4)
-    from blackbox_afx.plugins import farm_loky
-
-    farm_loky.stop_workers()
 
 
 def test_a_value_that_does_not_pickle_is_a_named_failure(farm):
@@ -168,16 +182,16 @@ def test_native_noise_goes_to_the_log(tmp_path, capfd):
 
 
 def test_close_ends_workers_and_deletes_journals():
+    others = running()
     farm = Farm(n_jobs=2)
     farm.run(twenty())
     folder = Path(farm._folder)
     assert folder.exists()
-    assert workers()
+    assert len(running() - others) == 2
     farm.close()
     farm.close()
     assert not folder.exists()
-    _, alive = psutil.wait_procs(workers(), timeout=3)
-    assert not alive
+    assert not running() - others
     with pytest.raises(FarmError, match="closed"):
         farm.run(twenty())
 
@@ -187,6 +201,34 @@ def test_workers_that_grow_are_replaced():
         for _ in range(3):
             farm.run([CallJob(function=do.grow, args=(40,), cost=0.1) for _ in range(2)])
         assert "recycle" in [event.kind for event in farm.events]
+
+
+def test_two_farms_leave_each_others_workers_alone():
+    with Farm(n_jobs=2) as one, Farm(n_jobs=2) as other:
+        one.run(twenty())
+        kept = one._pool.pids()
+        check_others(other.run(twenty(n7=do.segfault)), [7])
+        check_others(one.run(twenty()), [])
+        assert one._pool.pids() == kept
+        assert kept.isdisjoint(other._pool.pids())
+        other.close()
+        check_others(one.run(twenty()), [])
+        assert one._pool.pids() == kept
+
+
+def test_jobs_without_result_are_given_up(farm):
+    farm.events.clear()
+    job = CallJob(function=do.lose_results, args=(farm._folder,), cost=0.01)
+    with pytest.raises(FarmError, match="1 jobs brought no result in 5 rounds"):
+        farm.run([job])
+    assert not farm.events
+    check_others(farm.run(twenty()), [])
+
+
+def test_jobs_that_no_worker_can_read_are_an_error(farm):
+    with pytest.raises(FarmError, match="can't read its jobs"):
+        farm.run([CallJob(function=do.work, args=(do.Unreadable(),), cost=0.01)])
+    check_others(farm.run(twenty()), [])
 
 
 def test_one_worker_runs_trusted_work_here():
@@ -215,21 +257,19 @@ def test_plugins_from_outside_are_not_run_on_threads():
         farm.run([job])
 
 
-def missing_plugin() -> ChainSpec:
+def missing_plugin(file: str = "None.vst3") -> ChainSpec:
     """A chain whose plugin can't be loaded."""
-    identity = Identity(format="vst3", file="None.vst3", plugin_name="None")
+    identity = Identity(format="vst3", file=file, plugin_name="None")
     return ChainSpec(profiles=(msgspec.structs.replace(builtin_profile("Gain"), identity=identity),))
 
 
-def test_a_prepared_chain_is_loaded_when_the_jobs_come():
+def test_a_prepared_chain_is_loaded_when_the_jobs_come(tmp_path):
     spec = ChainSpec(profiles=(builtin_profile("Gain"),))
     with Farm(n_jobs=2) as farm:
-        began = time.perf_counter()
         farm.prepare(spec)
-        assert time.perf_counter() - began < 0.1
-        # Only one of the two workers has it, and either may take a job: enough jobs reach both.
-        jobs = [CallJob(function=do.loaded, args=(spec,), cost=1.0)] * 12
-        assert any(result.value for result in farm.run(jobs))
+        # Only one of the two workers has it; neither of these jobs ends before both workers have taken one.
+        jobs = [CallJob(function=do.loaded, args=(spec, str(tmp_path)), cost=60.0)] * 2
+        assert sorted(result.value for result in farm.run(jobs)) == [False, True]
 
 
 def test_what_can_not_be_prepared_is_told_by_the_job_that_needs_it():
@@ -241,14 +281,14 @@ def test_what_can_not_be_prepared_is_told_by_the_job_that_needs_it():
         assert "not installed" in result.failure.message
 
 
-def test_a_farm_that_is_closed_while_it_prepares_leaves_no_worker(tmp_path):
+def test_a_farm_that_is_closed_while_it_prepares_leaves_no_worker():
+    others = running()
     for pause in (0.0, 0.05, 0.3):
         farm = Farm(n_jobs=2)
         farm.prepare(ChainSpec(profiles=(builtin_profile("Gain"),)))
         time.sleep(pause)
         farm.close()
-        _, alive = psutil.wait_procs(workers(), timeout=3)
-        assert not alive
+        assert not running() - others
 
 
 PROGRAM = """
@@ -279,8 +319,8 @@ def test_workers_go_with_their_parent(how, tmp_path):
     time.sleep(0.3)
     started = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     process.send_signal(how)
-    process.wait(timeout=10)
-    _, alive = psutil.wait_procs(started, timeout=5)
+    process.wait(timeout=60)
+    _, alive = psutil.wait_procs(started, timeout=60)
     for orphan in alive:
         orphan.kill()
     assert not alive

@@ -32,7 +32,7 @@ def aside(*functions, log):
 
     thread = threading.Thread(target=body)
     thread.start()
-    thread.join(30)
+    thread.join(600)
     return reports[0].results
 
 

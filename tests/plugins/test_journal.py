@@ -46,3 +46,36 @@ def test_what_came_after_a_full_disk_can_be_read(tmp_path, writer):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     writer.done(2, Outcome(value="fits"))
     assert journal.read_results(tmp_path, 1) == {0: Outcome(value=bytes(60_000)), 2: Outcome(value="fits")}
+
+
+def test_arrays_come_back_whole_aligned_and_writable(tmp_path, writer):
+    values = [
+        np.arange(1, n, dtype=kind) for n in (1, 2, 77, 9_000, 40_000) for kind in (np.float32, np.float64, np.uint8)
+    ]
+    values += [np.arange(24.0).reshape(4, 6).T, np.arange(10)[::3], np.array(["a", None], object)]
+    for index, value in enumerate(values):
+        writer.done(index, Outcome(value={"it": value, "twice": (value, value[:1])}))
+    found = journal.read_results(tmp_path, 1)
+    assert list(found) == list(range(len(values)))
+    for index, value in enumerate(values):
+        got = found[index].value
+        np.testing.assert_array_equal(got["it"], value)
+        assert got["it"].dtype == value.dtype
+        assert got["it"].flags.aligned
+        assert got["it"].flags.writeable
+
+
+def test_the_mark_tells_loading_from_running(tmp_path, writer):
+    writer.start(5)
+    began = journal.read_mark(tmp_path, 1)
+    with writer.loading():
+        loading = journal.read_mark(tmp_path, 1)
+    writer.at(2)
+    after = journal.read_mark(tmp_path, 1)
+    assert [(mark.index, mark.point, mark.loading) for mark in (began, loading, after)] == [
+        (5, -1, 0),
+        (5, -1, 1),
+        (5, 2, 0),
+    ]
+    # Each stage is timed by itself.
+    assert began.started <= loading.started <= after.started

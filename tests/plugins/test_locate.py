@@ -31,11 +31,33 @@ def test_bundles_are_not_entered(shelf: Path) -> None:
     assert "Inner.vst3" not in names
 
 
+def test_makers_folders_may_have_a_version_in_their_names(shelf: Path) -> None:
+    (shelf / "Maker v2.1" / "New.vst3" / "Contents").mkdir(parents=True)
+    (shelf / "Other.component" / "Contents" / "Within.vst3").mkdir(parents=True)
+    names = [path.name for path in installed("vst3")]
+    assert "New.vst3" in names
+    assert "Within.vst3" not in names
+
+
 def test_beside_the_profile_first(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     beside = tmp_path_factory.mktemp("profile")
     (beside / "Flat.vst3").touch()
     assert locate("Flat.vst3", "vst3", str(beside)) == beside / "Flat.vst3"
     assert locate(str(shelf / "Flat.vst3"), "vst3", str(beside)) == shelf / "Flat.vst3"
+
+
+def test_windows_folders_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMMONPROGRAMFILES", "/c/Common Files")
+    monkeypatch.setenv("LOCALAPPDATA", "/c/me/Local")
+    folders = [folder.as_posix() for folder in plugin_folders("vst3", "win32")]
+    # The user's before everybody's, as the format's documentation orders them.
+    assert folders[-2:] == ["/c/me/Local/Programs/Common/VST3", "/c/Common Files/VST3"]
+
+
+def test_macos_folders_are_in_the_documented_order() -> None:
+    folders = [folder.as_posix() for folder in plugin_folders("vst3", "darwin")]
+    ending = "Library/Audio/Plug-Ins/VST3"
+    assert folders[-3:] == [f"{Path.home().as_posix()}/{ending}", f"/{ending}", f"/Network/{ending}"]
 
 
 def test_missing_says_where_and_what_to_do(shelf: Path) -> None:

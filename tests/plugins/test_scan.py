@@ -1,7 +1,6 @@
 """Scanning folders that hold good and broken plugins."""
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ def _own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    for kind in ("crash", "hang", "leave", "empty"):
+    for kind in ("crash", "leave", "empty"):
         compile_plugin(tmp_path, kind)
     deeper = tmp_path / "deeper" / "down"
     deeper.mkdir(parents=True)
@@ -31,18 +30,17 @@ def folder(tmp_path) -> Path:
 
 
 @pytest.mark.zam
-def test_good_ones_are_not_harmed_by_broken_ones(folder):
+def test_good_ones_are_not_harmed_by_broken_ones(folder, monkeypatch):
     (folder / "ZamComp.vst3").symlink_to("/usr/lib/vst3/ZamComp.vst3")
     (folder / "ZamCompX2.vst3").symlink_to("/usr/lib/vst3/ZamCompX2.vst3")
     told = []
-    rows = scan([folder], jobs=2, timeout_s=2, on_row=lambda done, total, row: told.append((done, total)))
+    rows = scan([folder], jobs=2, timeout_s=120, on_row=lambda done, total, row: told.append((done, total)))
     found = {Path(row.path).name: row for row in rows}
     assert {name: row.status for name, row in found.items()} == {
         "ZamComp.vst3": "ok",
         "ZamCompX2.vst3": "ok",
         "crash.vst3": "crashes",
         "leave.vst3": "crashes",
-        "hang.vst3": "hangs",
         "empty.vst3": "refuses",
         "text.vst3": "refuses",
         "segv.so": "crashes",
@@ -51,11 +49,16 @@ def test_good_ones_are_not_harmed_by_broken_ones(folder):
     assert found["ZamCompX2.vst3"].channels == (2,)
     assert "SIGABRT" in found["crash.vst3"].reason
     assert "SIGSEGV" in found["segv.so"].reason
-    assert told[-1] == (8, 8)
+    assert told[-1] == (7, 7)
 
-    began = time.monotonic()
-    assert scan([folder], timeout_s=2) == rows
-    assert time.monotonic() - began < 1.0
+    # What was remembered is not loaded again.
+    monkeypatch.setattr("blackbox_afx.plugins.scan.run_child", None)
+    assert scan([folder], timeout_s=120) == rows
+
+
+def test_a_plugin_that_hangs(tmp_path):
+    compile_plugin(tmp_path, "hang")
+    assert [row.status for row in scan([tmp_path], timeout_s=1)] == ["hangs"]
 
 
 def test_a_changed_file_is_tried_again(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blackbox_afx.errors import PluginError
-from blackbox_afx.plugins.vst3_bundle import ListedClass, binary_path, bundle_root, listed_classes
+from blackbox_afx.plugins.vst3_bundle import ListedClass, binary_path, bundle_root, listed_classes, process_machine
 
 
 def lay(bundle: Path, *names: str) -> Path:
@@ -52,6 +52,55 @@ def test_each_system_finds_its_own_binary_in_a_bundle_for_all(tmp_path, system, 
 def test_arm_windows_takes_the_double_binary_where_it_is_the_only_one(tmp_path):
     bundle = lay(tmp_path / "Verb.vst3", "arm64x-win/Verb.vst3")
     assert binary_path(bundle, "Windows", "ARM64") == bundle / "Contents/arm64x-win/Verb.vst3"
+
+
+@pytest.mark.parametrize(
+    ("built_for", "wide", "inside"),
+    [
+        # Intel's Python on Windows for ARM, where platform.machine() says ARM64.
+        ("win-amd64", True, "x86_64-win/Verb.vst3"),
+        ("win-arm64", True, "arm64-win/Verb.vst3"),
+        ("win32", False, "x86-win/Verb.vst3"),
+        ("linux-x86_64", True, "x86_64-linux/Verb.so"),
+        ("linux-x86_64", False, "i386-linux/Verb.so"),
+    ],
+)
+def test_the_process_counts_and_not_the_machine(tmp_path, monkeypatch, built_for, wide, inside):
+    system, machine = ("Windows", "ARM64") if built_for.startswith("win") else ("Linux", "x86_64")
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    bundle = lay(
+        tmp_path / "Verb.vst3",
+        "x86_64-linux/Verb.so",
+        "i386-linux/Verb.so",
+        "x86_64-win/Verb.vst3",
+        "arm64-win/Verb.vst3",
+        "x86-win/Verb.vst3",
+    )
+    assert binary_path(bundle, system, process_machine(built_for, wide)) == bundle / "Contents" / inside
+
+
+def test_names_with_full_stops_and_spaces(tmp_path):
+    bundle = lay(tmp_path / "My Verb 2.1.vst3", "x86_64-win/My Verb 2.1.vst3", "MacOS/My Verb 2.1")
+    found = binary_path(bundle, "Windows", "AMD64")
+    assert found == bundle / "Contents/x86_64-win/My Verb 2.1.vst3"
+    assert binary_path(found, "Windows", "AMD64") == found
+    assert bundle_root(found) == bundle
+    # Without Info.plist the bundle's name counts.
+    assert binary_path(bundle, "Darwin", "arm64") == bundle / "Contents/MacOS/My Verb 2.1"
+
+
+def test_windows_folder_icons_are_not_taken_for_the_binary(tmp_path):
+    bundle = lay(tmp_path / "Verb.vst3", "x86_64-win/Verb.vst3", "x86_64-win/Helper.dll")
+    for name in ("Plugin.ico", "desktop.ini"):
+        (bundle / name).write_bytes(b"")
+    assert binary_path(bundle, "Windows", "AMD64") == bundle / "Contents/x86_64-win/Verb.vst3"
+
+
+def test_macos_names_the_executable_that_is_missing(tmp_path):
+    bundle = lay(tmp_path / "Verb.vst3", "MacOS/Verb", "x86_64-win/Verb.vst3")
+    (bundle / "Contents/Info.plist").write_bytes(plistlib.dumps({"CFBundleExecutable": "Other"}))
+    with pytest.raises(PluginError, match=r"holds no MacOS/Other \(it has MacOS, x86_64-win\)"):
+        binary_path(bundle, "Darwin", "arm64")
 
 
 def test_windows_single_file(tmp_path):

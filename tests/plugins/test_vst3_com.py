@@ -25,6 +25,15 @@ def test_windows_order_swaps_the_first_three_fields():
     assert com.guid_bytes(com.EDIT_CONTROLLER, False).hex() == "dcd7bbe37742448da874aacc979c759e"
 
 
+def test_ids_on_windows_lie_as_the_kits_macro_lays_them_out():
+    """INLINE_UID of the public interface, for COM-compatible builds, on IComponent's four words."""
+    words = (0xE831FF31, 0xF2D54301, 0x928EBBEE, 0x25697802)
+    order = [(0, 0), (0, 8), (0, 16), (0, 24), (1, 16), (1, 24), (1, 0), (1, 8)]
+    order += [(word, shift) for word in (2, 3) for shift in (24, 16, 8, 0)]
+    assert com.guid_bytes(com.COMPONENT, True) == bytes(words[word] >> shift & 0xFF for word, shift in order)
+    assert com.guid_hex(com.guid_bytes(com.COMPONENT, True), True) == "".join(f"{word:08X}" for word in words)
+
+
 def test_structs_have_the_sizes_of_the_public_interface():
     assert ctypes.sizeof(com.ParameterInfo) == 792
     assert ctypes.sizeof(com.ClassInfo) == 116
