@@ -3,7 +3,8 @@
 The setting for the whole recording is the ground that lanes depart from. The recording is followed in blocks and cut
 into sections that sound alike, and sections are grouped by whose voice they are. What sets a section apart from others
 of its voice is how it was produced; the controller is asked about the stretches that stand for the whole recording as
-if all of it had been produced so. Where nothing changes there is one section, and no lane.
+if all of it had been produced so. Where nothing changes there is one section, and no lane; a section whose own setting
+does not come nearer to the reference keeps that of the whole.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import msgspec
 import numpy as np
 
 from blackbox_afx.export.thin import EPS, ThinLanes, thin_trajectory
+from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.trajectory import Trajectory
+from blackbox_afx.transfer.judging import judge
 from blackbox_afx.transfer.listen import Heard
 from blackbox_afx.transfer.sections import find_changes
 from blackbox_afx.transfer.style_controller import StyleController
@@ -25,8 +28,10 @@ from blackbox_afx.transfer.windows import Course, follow, reshape
 
 BLOCKS = 4
 """Blocks in one window of the controller."""
-VOICES_DB = 2.5
-"""Voices no further than this from the mean level are taken to be so by nature, and far more so to be recorded so."""
+VOICES_DB = (4.0, 6.5)
+"""Voices up to the first from the mean level are so by nature, from the second on recorded so."""
+MOST_DB = (12.0, 8.0)
+"""Most that a section's level, and its tone, are taken to be away from the whole."""
 
 
 class Automation(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -61,6 +66,7 @@ def automate(
     amount: float = 1.0,
     smoothing: Smoothing | None = None,
     eps: float = EPS,
+    farm: Farm | None = None,
 ) -> Automation:
     """Let a setting follow the recording.
 
@@ -78,6 +84,8 @@ def automate(
     smoothing : Smoothing, optional
     eps : float
         Largest error of a lane by thinning it, raw.
+    farm : Farm, optional
+        Renders sections to hear whether they come nearer to the reference; without it all are believed.
 
     Returns
     -------
@@ -87,12 +95,19 @@ def automate(
     ------
     AudioError
         The file can't be read any more.
+    PluginError
+        A plugin fails.
     """
     smoothing = smoothing or Smoothing()
     space, card = controller.spec.space, controller.card
     course = follow(source.path, card.sample_rate, card.segment // BLOCKS, source.channel, controller.trim_db(source))
     edges = find_changes(course.shapes, course.heard, penalty=smoothing.penalty)
     base, changes = _departures(controller, source, references, course, edges, smoothing)
+    bounds = np.append(edges[:-1] * course.block_s, source.seconds).tolist()
+    if farm is not None and changes.any():
+        own = static + amount * (positions_of(base + changes) - positions_of(base))
+        own = np.where(changes.any(axis=1)[:, None], space.snap(np.clip(own, 0.0, 1.0)), static)
+        changes[~judge(farm, controller, source, references, static, own, bounds, smoothing.pays)] = 0.0
     answers = smooth(np.repeat(changes, np.diff(edges), axis=0), course.block_s, smoothing.seconds)
     positions = static + amount * (positions_of(base + answers) - positions_of(base))
     settled = settle(space, positions, static, smoothing)
@@ -102,7 +117,6 @@ def automate(
     if not np.any(trajectory.moving):
         trajectory = Trajectory(times=np.zeros(1), raw=space.to_raw(static)[None], hold=held)
     lanes = thin_trajectory(trajectory, source.seconds, eps=eps, space=space)
-    bounds = np.append(edges[:-1] * course.block_s, source.seconds).tolist()
     return Automation(
         trajectory=trajectory,
         lanes=lanes,
@@ -139,13 +153,16 @@ def _departures(
     states = produced(course, edges)
     own = np.stack([_state_at(source, k, edges, states, course.block_s) for k in range(len(stretches))])
     for k, state in enumerate(states):
-        change = state - own.mean(axis=0)
+        whole = own.mean(axis=0)
+        change = bound(state - whole)
         sizes = np.array([abs(change[0]), *[np.linalg.norm(change[1:])] * (len(change) - 1)])
         # Level and tone count apart: a louder passage of the same tone need not move an equaliser.
         counts = believe(sizes, smoothing.least_db)
         if not counts.any():
             continue
-        moved = [reshape(clip, counts * (state - here), rate) for clip, here in zip(stretches, own, strict=True)]
+        moved = [
+            reshape(clip, counts * (whole + change - here), rate) for clip, here in zip(stretches, own, strict=True)
+        ]
         changes[k] = controller.answer(controller.embed(moved), styles) - base
     return base, changes
 
@@ -173,13 +190,22 @@ def produced(course: Course, edges: np.ndarray) -> np.ndarray:
     states = shapes - usual[voices]
     # A voice is louder than another by nature, but not by far.
     between = usual[:, 0] - middle
-    states[:, 0] += (between * believe(between, VOICES_DB))[voices]
+    low, high = VOICES_DB
+    states[:, 0] += (between * np.clip((np.abs(between) - low) / (high - low), 0.0, 1.0))[voices]
     return states
 
 
 def believe(size: np.ndarray, least: float) -> np.ndarray:
     """Say how much of something measured to believe: none up to `least`, all far above."""
     return 1.0 - np.minimum(1.0, least / np.maximum(np.abs(size), 1e-9)) ** 2
+
+
+def bound(change: np.ndarray) -> np.ndarray:
+    """Keep a departure [SHAPES] within `MOST_DB`; a curve keeps its shape."""
+    level, tone = change[:1], change[1:]
+    return np.concatenate(
+        [np.clip(level, -MOST_DB[0], MOST_DB[0]), tone * min(1.0, MOST_DB[1] / max(float(np.linalg.norm(tone)), 1e-9))]
+    )
 
 
 def _mean_shape(course: Course, start: int, end: int) -> np.ndarray:

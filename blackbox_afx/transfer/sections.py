@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-PENALTY = 1.0
+PENALTY = 1.25
 """How much of the misfit that chance would leave over a cut must explain to be made; 1 is Schwarz's criterion."""
 SHORTEST = 4
 TONES = 3

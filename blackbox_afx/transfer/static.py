@@ -89,6 +89,11 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         made = self.automation
         if made is None:
             return ""
+        if not made.moved and len(made.sections) > 1:
+            return (
+                f"none of {len(made.sections)} sections comes clearly nearer to the reference by a setting of its own: "
+                "nothing moves"
+            )
         if not made.moved:
             return "level and tone stay alike from beginning to end: nothing moves"
         many = len(made.sections)
@@ -209,7 +214,7 @@ def transfer(
             from blackbox_afx.transfer.automate import automate
 
             progress("following")
-            made_lanes = automate(controller, heard, styles, positions, amount=amount, smoothing=automation)
+            made_lanes = automate(controller, heard, styles, positions, amount=amount, smoothing=automation, farm=farm)
             raw = made_lanes.lanes.trajectory
             positions = spec.space.from_raw(made_lanes.lanes.start)
         trim_db = controller.trim_db(heard)
