@@ -95,8 +95,6 @@ def automate(
     ------
     AudioError
         The file can't be read any more.
-    PluginError
-        A plugin fails.
     """
     smoothing = smoothing or Smoothing()
     space, card = controller.spec.space, controller.card
@@ -104,7 +102,7 @@ def automate(
     edges = find_changes(course.shapes, course.heard, penalty=smoothing.penalty)
     base, changes = _departures(controller, source, references, course, edges, smoothing)
     bounds = np.append(edges[:-1] * course.block_s, source.seconds).tolist()
-    if farm is not None and changes.any():
+    if farm is not None and smoothing.pays is not None and changes.any():
         own = static + amount * (positions_of(base + changes) - positions_of(base))
         own = np.where(changes.any(axis=1)[:, None], space.snap(np.clip(own, 0.0, 1.0)), static)
         changes[~judge(farm, controller, source, references, static, own, bounds, smoothing.pays)] = 0.0

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from blackbox_afx.audio import read_audio
-from blackbox_afx.errors import PluginError
 from blackbox_afx.features.statistics import LAYOUT, statistics
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import RenderJob
@@ -75,8 +74,6 @@ def judge(
 
     Raises
     ------
-    PluginError
-        A plugin fails.
     AudioError
         The file can't be read any more.
     """
@@ -95,9 +92,9 @@ def judge(
             ]
         found = []
         for result in farm.run(jobs):
-            if result.failure is not None:
-                raise PluginError(f"{result.failure.plugin}: {result.failure.message}; nothing was written")
-            found.append(distance(statistics(result.value.mean(axis=0), rate), wanted))
+            # A setting that a plugin breaks at does not pay.
+            broken = result.failure is not None
+            found.append(np.inf if broken else distance(statistics(result.value.mean(axis=0), rate), wanted))
         before, after = np.array(found).reshape(-1, 2).T
         better[batch] = after < pays * before
     return better

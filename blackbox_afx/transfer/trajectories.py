@@ -31,9 +31,9 @@ class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
         How far past the middle between two choices the answer must be to switch, in choices.
     moves : float, 0 to 1
         Controls whose position changes by less than this stay where the setting for the whole recording has them.
-    pays : float >= 0
+    pays : float >= 0, or None
         How much of its distance to the reference a section's own setting may leave at the most, else the section keeps
-        that for the whole recording; a large number believes all.
+        that for the whole recording; None believes all.
 
     Raises
     ------
@@ -46,7 +46,7 @@ class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
     least_db: float = 1.0
     hysteresis: float = 0.2
     moves: float = 0.01
-    pays: float = 0.95
+    pays: float | None = 0.95
 
     def __post_init__(self) -> None:
         if not 0 <= self.seconds < float("inf"):
@@ -57,7 +57,7 @@ class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
             ("penalty", self.penalty, np.inf),
             ("least_db", self.least_db, np.inf),
             ("moves", self.moves, 1.0),
-            ("pays", self.pays, np.inf),
+            ("pays", 0.0 if self.pays is None else self.pays, np.inf),
         ):
             if not (0 <= value <= most and np.isfinite(value)):
                 raise UsageError(f"{name} = {value:g}; expected a number of 0 or more")

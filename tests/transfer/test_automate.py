@@ -26,7 +26,7 @@ from tests.transfer.untrained import untrained
 
 STRIP = builtin_profile("ChannelStrip")
 CHAIN = [STRIP, builtin_profile("Compressor")]
-LANES = Smoothing(pays=1e6)
+LANES = Smoothing(pays=None)
 """An untrained controller's answers seldom pay."""
 
 
