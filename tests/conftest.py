@@ -10,6 +10,7 @@ import ctypes
 import functools
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+# A shell starts what runs in the background with interrupts ignored, and programs under test would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 VST3 = (Path("/usr/lib/vst3"), Path.home() / ".vst3")
 VST2 = (Path("/usr/lib/vst"), Path.home() / ".vst")

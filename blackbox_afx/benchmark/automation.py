@@ -149,7 +149,7 @@ def _score(style: StyleController, farm: Farm, item: Item, smoothing: Smoothing)
             write_audio(place, item.inputs[kind][None], rate, subtype="FLOAT")
             heard = style.hear(place)
             static = style.predict(heard, [heard_style])
-            made = automate(style, heard, [heard_style], static, smoothing=smoothing)
+            made = automate(style, heard, [heard_style], static, smoothing=smoothing, farm=farm)
             found.append(made)
             fed = item.inputs[kind] * np.float32(10 ** (style.trim_db(heard) / 20))
             for way in (Trajectory.constant(spec.space.to_raw(static)), made.lanes.trajectory):

@@ -6,6 +6,8 @@ the unaltered input into the target; what is altered is the input alone.
 level   A's take and B's joined, one of them 15 dB quieter than it was
 tone    A's take twice, the second time through two shelves: +10 dB below 400 Hz, -10 dB above 2.5 kHz, or the reverse
 steady  A's take twice
+tone_once, steady_once
+        A's whole clip instead of a take twice: the words after the change are not those before it
 voices  A's take and B's joined, unaltered: the production is steady, who speaks is not
 """
 
@@ -21,7 +23,7 @@ from blackbox_afx.data import ClipSet
 from blackbox_afx.data.equaliser import equalise, section
 from blackbox_afx.errors import AudioError
 
-KINDS = ("level", "tone", "steady", "voices")
+KINDS = ("level", "tone", "tone_once", "steady", "steady_once", "voices")
 QUIET_DB = -15.0
 SHELF_DB = 10.0
 MIN_CLIP_S = 5.0
@@ -102,17 +104,27 @@ def _item(
         section("low_shelf", shelf, 400.0, 0.707, sample_rate),
         section("high_shelf", -shelf, 2500.0, 0.707, sample_rate),
     ]
-    joined, twice = np.concatenate([first, second]), np.concatenate([first, first])
+    joined, twice, whole = np.concatenate([first, second]), np.concatenate([first, first]), both[0]
+    before, after = np.array_split(whole, 2)
     return Item(
         index=k,
         speaker=order[k % people],
         inputs={
             "level": np.concatenate([first * gains[0], second * gains[1]]),
             "tone": np.concatenate([first, equalise(first, shelves)]),
+            "tone_once": np.concatenate([before, equalise(after, shelves)]),
             "steady": twice,
+            "steady_once": whole,
             "voices": joined,
         },
-        clean={"level": joined, "tone": twice, "steady": twice, "voices": joined},
+        clean={
+            "level": joined,
+            "tone": twice,
+            "tone_once": whole,
+            "steady": twice,
+            "steady_once": whole,
+            "voices": joined,
+        },
         reference=np.concatenate([rest, other]),
         draw=rng.random(controls),
     )

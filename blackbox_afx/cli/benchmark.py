@@ -211,8 +211,8 @@ def automation(
     """Compare `afx transfer --automate` with one setting, from second to second, on takes that change half-way.
 
     A random setting of the controller's own chain makes reference and target. Kinds: level (two takes, one 15 dB
-    quieter), tone (a take twice, the second time through two shelves of 10 dB), steady (a take twice), voices (two
-    speakers in one steady production).
+    quieter), tone (a take twice, the second time through two shelves of 10 dB), steady (a take twice), both again
+    without repeating words (tone_once, steady_once), voices (two speakers in one steady production).
 
     Parameters
     ----------

@@ -77,6 +77,11 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         made = self.automation
         if made is None:
             return ""
+        if not made.moved and len(made.sections) > 1:
+            return (
+                f"none of {len(made.sections)} sections comes clearly nearer to the reference by a setting of its own: "
+                "nothing moves"
+            )
         if not made.moved:
             return "level and tone stay alike from beginning to end: nothing moves"
         many = len(made.sections)

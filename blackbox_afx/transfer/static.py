@@ -157,7 +157,13 @@ def transfer(
 
             progress("following")
             made_lanes = automate(
-                cast("StyleController", controller), heard, styles, positions, amount=amount, smoothing=automation
+                cast("StyleController", controller),
+                heard,
+                styles,
+                positions,
+                amount=amount,
+                smoothing=automation,
+                farm=farm,
             )
             raw = made_lanes.lanes.trajectory
             positions = spec.space.from_raw(made_lanes.lanes.start)

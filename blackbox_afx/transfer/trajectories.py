@@ -26,11 +26,14 @@ class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
     penalty : float >= 0
         How sure a change of level or tone must be: 1 is Schwarz's criterion, more cuts less.
     least_db : float >= 0
-        Changes of level or of tone smaller than this move nothing.
+        Departures of level or of tone smaller than this from the whole recording move nothing.
     hysteresis : float, 0 to 0.5
         How far past the middle between two choices the answer must be to switch, in choices.
     moves : float, 0 to 1
         Controls whose position changes by less than this stay where the setting for the whole recording has them.
+    pays : float >= 0, or None
+        How much of its distance to the reference a section's own setting may leave at the most, else the section keeps
+        that for the whole recording; None believes all.
 
     Raises
     ------
@@ -39,10 +42,11 @@ class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     seconds: float = SMOOTH_S
-    penalty: float = 2.0
-    least_db: float = 2.0
+    penalty: float = 1.25
+    least_db: float = 1.0
     hysteresis: float = 0.2
     moves: float = 0.01
+    pays: float | None = 0.95
 
     def __post_init__(self) -> None:
         if not 0 <= self.seconds < float("inf"):
@@ -53,6 +57,7 @@ class Smoothing(msgspec.Struct, frozen=True, kw_only=True):
             ("penalty", self.penalty, np.inf),
             ("least_db", self.least_db, np.inf),
             ("moves", self.moves, 1.0),
+            ("pays", 0.0 if self.pays is None else self.pays, np.inf),
         ):
             if not (0 <= value <= most and np.isfinite(value)):
                 raise UsageError(f"{name} = {value:g}; expected a number of 0 or more")

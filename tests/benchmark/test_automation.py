@@ -67,15 +67,17 @@ def test_items_are_real_takes_altered_as_told(clips):
         np.testing.assert_array_equal(first.inputs["tone"], second.inputs["tone"])
         np.testing.assert_array_equal(first.draw, second.draw)
     for item in items:
-        for kind in ("steady", "voices"):
+        for kind in ("steady", "steady_once", "voices"):
             np.testing.assert_array_equal(item.inputs[kind], item.clean[kind])
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = 20 * np.log10(np.abs(item.inputs["level"] / item.clean["level"]))
         ratio = ratio[np.isfinite(ratio)]
         assert set(np.unique(np.round(ratio, 3))) == {0.0, QUIET_DB}
-        half = len(item.inputs["tone"]) // 2
-        np.testing.assert_array_equal(item.inputs["tone"][:half], item.clean["tone"][:half])
-        assert short_errors(item.clean["tone"][half:], item.inputs["tone"][half:], RATE)[1] > 3
+        for kind in ("tone", "tone_once"):
+            half = -(-len(item.inputs[kind]) // 2)
+            np.testing.assert_array_equal(item.inputs[kind][:half], item.clean[kind][:half])
+            assert short_errors(item.clean[kind][half:], item.inputs[kind][half:], RATE)[1] > 3
+        assert len(item.clean["tone_once"]) < len(item.clean["tone"])
 
 
 def test_one_speaker_is_not_enough(clips):

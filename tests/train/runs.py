@@ -46,7 +46,7 @@ def prepare(folder: Path, plan: StepPlan, recipe: str = RECIPE) -> Path:
     return out
 
 
-def command(folder: Path, audio: Path, *more: str, minutes: float = 5.0, jobs: int = 1) -> list[str]:
+def command(folder: Path, audio: Path, *more: str, minutes: float = 60.0, jobs: int = 1) -> list[str]:
     """Word `afx learn` on two built-in effects."""
     words = ["learn", "builtin:Gain", "builtin:PeakFilter", "--audio", str(audio), "--where", "type=speech"]
     words += ["--recipe", str(folder / "recipe.toml"), "--minutes", str(minutes), "--jobs", str(jobs)]

@@ -89,7 +89,7 @@ def test_noise_bursts_have_levels_and_tilts():
 
 
 def train(folder: Path, audio: Path, **options):
-    settings = {"minutes": 5, "recipe": msgspec.structs.replace(SMALL, examples=320), "jobs": 1} | options
+    settings = {"minutes": 60, "recipe": msgspec.structs.replace(SMALL, examples=320), "jobs": 1} | options
     return train_proxy(FILTER, audio, out=folder, where="type=speech", **settings)
 
 

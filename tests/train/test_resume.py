@@ -25,7 +25,7 @@ STAGES = {
 """The stage to kill in, and the file whose coming says that it began, or soon will."""
 
 
-def wait_for(path: Path, process, seconds: float = 60.0) -> bool:
+def wait_for(path: Path, process, seconds: float = 240.0) -> bool:
     """Wait until a file is there; False where the process ended first."""
     until = time.monotonic() + seconds
     while not path.exists():
@@ -37,7 +37,7 @@ def wait_for(path: Path, process, seconds: float = 60.0) -> bool:
 
 def finish(arguments: list[str]) -> tuple[int, str, str]:
     process = start(arguments)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=480)
     return process.returncode, out, err
 
 
@@ -78,7 +78,7 @@ def test_ctrl_c_says_how_to_go_on(unbroken, tmp_path, demo_audio):
     assert wait_for(Path(f"{out}.run") / "shards.json", process)
     # As a terminal does it: to the whole group, workers and all.
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130
     assert f"{out}.run" in err
     assert "--resume" in err

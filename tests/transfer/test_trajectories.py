@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import signal
@@ -15,10 +15,14 @@ from blackbox_afx.transfer.sections import find_sections
 from blackbox_afx.transfer.trajectories import Smoothing, hold_choice, settle, smooth
 from blackbox_afx.transfer.windows import BANDS, SHAPES, find_active, measure, reshape
 
+# How long an example takes says nothing but how busy the machine is.
+unhurried = settings(deadline=None)
+
 UNIT = st.floats(0, 1, allow_nan=False)
 COLUMNS = hnp.arrays(np.float64, st.tuples(st.integers(1, 60), st.integers(1, 4)), elements=st.floats(-9, 9))
 
 
+@unhurried
 @given(COLUMNS, st.floats(0, 20))
 def test_smoothing_stays_in_range_and_keeps_constants(values, seconds):
     calm = smooth(values, 0.5, seconds)
@@ -29,6 +33,7 @@ def test_smoothing_stays_in_range_and_keeps_constants(values, seconds):
     np.testing.assert_array_equal(smooth(still, 0.5, seconds), still)
 
 
+@unhurried
 @given(COLUMNS, st.floats(0.1, 5))
 def test_smoothing_is_the_same_backwards_but_for_the_ends(values, seconds):
     padded = np.pad(values, ((200, 200), (0, 0)), mode="edge")
@@ -52,6 +57,7 @@ def test_one_wrong_window_does_not_move_anything():
     np.testing.assert_array_equal(smooth(values, 0.5, 1.0), 0.0)
 
 
+@unhurried
 @given(st.lists(UNIT, min_size=1, max_size=80), st.integers(2, 6), st.floats(0, 0.49))
 def test_choices_switch_only_past_the_middle(answers, choices, hysteresis):
     answers = np.array(answers)
@@ -102,6 +108,7 @@ def test_bad_numbers_are_refused(name, value):
         Smoothing(**{name: value})
 
 
+@unhurried
 @given(st.integers(0, 2**32 - 1), st.integers(1, 120))
 def test_sections_cover_everything(seed, count):
     blocks = np.random.default_rng(seed).normal(0, 3, (count, 3))
@@ -135,6 +142,7 @@ def noise(seconds: float = 1.0) -> np.ndarray:
     return (0.1 * np.random.default_rng(0).standard_normal(round(24000 * seconds))).astype(np.float32)
 
 
+@unhurried
 @given(st.floats(-30, 30))
 def test_a_gain_moves_the_level_alone(gain_db):
     audio = noise()
