@@ -104,7 +104,7 @@ def automate(
     bounds = np.append(edges[:-1] * course.block_s, source.seconds).tolist()
     if farm is not None and smoothing.pays is not None and changes.any():
         own = static + amount * (positions_of(base + changes) - positions_of(base))
-        own = np.where(changes.any(axis=1)[:, None], space.snap(np.clip(own, 0.0, 1.0)), static)
+        own = np.where(np.any(changes, axis=1, keepdims=True), space.snap(np.clip(own, 0.0, 1.0)), static)
         changes[~judge(farm, controller, source, references, static, own, bounds, smoothing.pays)] = 0.0
     answers = smooth(np.repeat(changes, np.diff(edges), axis=0), course.block_s, smoothing.seconds)
     positions = static + amount * (positions_of(base + answers) - positions_of(base))

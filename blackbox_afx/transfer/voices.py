@@ -108,7 +108,8 @@ def compare(one: Print, other: Print) -> tuple[float, float] | None:
         return None
     fine = (one.cepstra / one.frames - other.cepstra / other.frames)[SMOOTH:]
     floor = FLOOR * np.eye(MOVES)
-    ratios = linalg.eigh(one.moves / one.steps + floor, other.moves / other.steps + floor, eigvals_only=True)
+    mine, theirs = one.moves / one.steps + floor, other.moves / other.steps + floor
+    ratios = np.asarray(linalg.eigh(mine, theirs, eigvals_only=True))
     sphericity = np.log(np.mean(ratios) * np.mean(1.0 / ratios))
     frames, steps = 1 / one.frames + 1 / other.frames, 1 / one.steps + 1 / other.steps
     return (
