@@ -66,11 +66,14 @@ class ResidualController(nn.Module):
 
     def forward(self, source: Tensor, reference: Tensor) -> Tensor:
         """Give positions [batch, controls] in (0, 1) for two embeddings [batch, dimension]."""
-        return self.guess(self.hidden(source, reference))
+        return self.guess(self.hidden(self.heard(source, reference)))
 
-    def hidden(self, source: Tensor, reference: Tensor) -> Tensor:
-        """Compute the last layer's input [batch, width]."""
-        heard = torch.cat([self.source(source), self.difference(reference - source)], dim=-1)
+    def heard(self, source: Tensor, reference: Tensor) -> Tensor:
+        """Standardise both parts, [batch, 2 x dimension]."""
+        return torch.cat([self.source(source), self.difference(reference - source)], dim=-1)
+
+    def hidden(self, heard: Tensor) -> Tensor:
+        """Compute the last layer's input [batch, width] for what `heard` returned."""
         return self.norm(self.blocks(self.first(heard)))
 
     def guess(self, hidden: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """A controller that first says how the result should sound, then looks for the settings that sound so.
 
 Many settings sound alike, and a network that names settings at one go settles between them. How the result should
-sound, on the other hand, can be learned without ambiguity. So one network gives both: a guess of the settings, and
-the statistics that the result should have. From the guess, a few steps of gradient descent through the chain's feature
-proxy bring the proxied statistics to those. No plugin is asked.
+sound, on the other hand, can be learned without ambiguity, and whatever the plugin. So there are two networks: one
+guesses the settings, the other says which statistics the result should have. From the guess, a few steps of gradient
+descent through the chain's feature proxy bring the proxied statistics to those. No plugin is asked.
 """
 
 from __future__ import annotations
@@ -16,14 +16,38 @@ from blackbox_afx.errors import RecipeError
 from blackbox_afx.features.statistics import DIMENSION
 from blackbox_afx.losses.sound import SoundDistance
 from blackbox_afx.networks.controller import ResidualController
-from blackbox_afx.networks.residual import Standardise, fast_matrices
+from blackbox_afx.networks.residual import ResidualBlock, Standardise, fast_matrices
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 
 BETAS = 0.9, 0.98
 
 
+class Expectation(nn.Module):
+    """Say how a recording would sound in the style of a reference: its statistics, from those of both.
+
+    Parameters
+    ----------
+    dimension : int
+    width, blocks, dropout
+        Of the residual network.
+    """
+
+    def __init__(self, dimension: int, width: int, blocks: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(2 * dimension, width)
+        self.blocks = nn.Sequential(*[ResidualBlock(width, dropout) for _ in range(blocks)])
+        self.norm = nn.LayerNorm(width)
+        self.last = nn.Linear(width, dimension)
+        self.change = Standardise(dimension)
+
+    def forward(self, source: Tensor, heard: Tensor) -> Tensor:
+        """Give statistics [batch, dimension] for the input's, and for what a controller standardised of both."""
+        change = self.last(self.norm(self.blocks(self.first(heard)))).float()
+        return source + change * self.change.deviation + self.change.mean
+
+
 class SearchController(ResidualController):
-    """A residual controller with a second head, and a search through a feature proxy.
+    """A residual controller, an expectation of the outcome, and a search through a feature proxy.
 
     Parameters
     ----------
@@ -66,8 +90,7 @@ class SearchController(ResidualController):
             )
         super().__init__(dimension, controls, width, blocks, dropout)
         self.steps, self.rate, self.pull = steps, rate, pull
-        self.outcome = nn.Linear(width, dimension)
-        self.change = Standardise(dimension)
+        self.expectation = Expectation(dimension, width, blocks, dropout)
         self.proxy = FeatureProxy(controls).requires_grad_(False)
         self.distance = SoundDistance()
         self.movable: Tensor
@@ -75,14 +98,15 @@ class SearchController(ResidualController):
 
     def both(self, source: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Guess positions [batch, controls] in (0, 1), and the statistics [batch, dimension] of the result."""
-        hidden = self.hidden(source, reference)
-        change = self.outcome(hidden).float()
-        return self.guess(hidden), source + change * self.change.deviation + self.change.mean
+        heard = self.heard(source, reference)
+        return self.guess(self.hidden(heard)), self.expectation(source, heard)
 
     def take_proxy(self, proxy: FeatureProxy, continuous: np.ndarray) -> None:
         """Keep a copy of a trained proxy, and which controls are continuous (bool [controls])."""
         self.proxy.load_state_dict(proxy.state_dict())
         self.proxy.requires_grad_(False).eval()
+        # How far statistics usually move is known from the proxy's training.
+        self.expectation.change.deviation.copy_(proxy.change.deviation)
         self.movable.copy_(torch.as_tensor(np.asarray(continuous), dtype=self.movable.dtype))
 
     def search(self, source: Tensor, reference: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Making training pairs; the feature proxy; the controller's warm start; the audio loss through the plugin.
     """
 
-    pairs: float = 0.45
+    pairs: float = 0.4
     proxy: float = 0.2
-    controller: float = 0.3
+    controller: float = 0.35
     audio: float = 0.05
 
     def __post_init__(self) -> None:
@@ -104,7 +104,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     segment: int = 65536
     settings: int = 3
     corrupted: float = 0.5
-    foreign: float = 0.5
+    foreign: float = 0.6
     audio_foreign: float = 0.0
     styles: int = 2
     max_cents: float = 200.0

@@ -150,7 +150,6 @@ def fit_controller(
     """Measure the controller's standardisation; one that searches also takes a copy of the trained proxy."""
     if isinstance(network.controller, SearchController):
         network.controller.take_proxy(proxy, continuous)
-        network.controller.change.deviation.copy_(proxy.change.deviation)
     if not isinstance(network.controller, ResidualController):
         return
     clip, setting, half = examples.sample(seed)

@@ -28,9 +28,9 @@ def controller(continuous: list[bool] | None = None) -> SearchController:
     """Make a controller whose proxy's controls all turn the sound, and whose expected outcome is within reach."""
     torch.manual_seed(0)
     made = SearchController(854, CONTROLS, width=32, blocks=1)
-    made.change.deviation.fill_(3.0)
     made.proxy.change.deviation.fill_(10.0)
     made.take_proxy(made.proxy, np.array(continuous or [True] * CONTROLS))
+    made.expectation.change.deviation.fill_(3.0)
     return made.eval()
 
 
