@@ -31,6 +31,7 @@ from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import AudioRef
 from blackbox_afx.transfer.refine import MATCH_PULL, REFINE_PULL, REFINE_REACH, Refinement, Trial, drive, hearing
 from blackbox_afx.transfer.search import Objective, make_search
+from blackbox_afx.transfer.style_controller import StyleController
 
 PORTION = 8
 """Pairs that are searched for at a time."""
@@ -118,6 +119,7 @@ def run_match(
     seed: int = 42,
     segment: int = SEGMENT,
     jobs: int | None = None,
+    allow_version: bool = False,
     command: str = "",
     warn: Callable[[str], None] = lambda text: None,
     progress: Progress = lambda done, total, text: None,
@@ -147,6 +149,8 @@ def run_match(
         Worker processes.
     command : str
         What the report says it was made by.
+    allow_version : bool
+        Take a controller of another plugin version.
     warn, progress : callable
 
     Returns
@@ -159,7 +163,11 @@ def run_match(
     AudioError, ControllerError, PluginError, FarmError
     """
     began = time.perf_counter()
-    learned = load_methods([controller]) if controller is not None else []
+    # Refined settings are the plugins', so what they are compared with has to be.
+    learned = load_methods([controller], on_plugins=True) if controller is not None else []
+    for method in learned:
+        for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
+            warn(f"{method.name}: {text}")
     rate = learned[0].card.sample_rate if learned else SAMPLE_RATE
     collection = find_audio(audio, where=where, purpose="benchmark", seed=seed)
     clips = load_clips(collection, split, sample_rate=rate, max_minutes=MAX_MINUTES, seed=seed)

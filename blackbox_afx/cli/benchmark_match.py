@@ -40,6 +40,7 @@ def match(
     seed: int = 42,
     segment: int | None = None,
     markdown: Path | None = None,
+    allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
     force: Annotated[bool, Flag] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -77,6 +78,8 @@ def match(
         Samples of a half at 24 kHz; 65536 by default.
     markdown
         Also write the tables there.
+    allow_version
+        Use plugins of another version than the controller was learned on.
     jobs
         Worker processes; by default as many as there are cores.
     force
@@ -124,6 +127,7 @@ def match(
             seed=seed,
             segment=segment or SEGMENT,
             jobs=jobs,
+            allow_version=allow_version,
             command=command_line(sys.argv[1:]),
             warn=warn,
             progress=lambda done, total, text: meter.update(done, text, total),

@@ -1,4 +1,7 @@
-"""White-box twins of two real plugins, ZamEQ2 and ZamComp 4.1.0: textbook formulae that their renders fit.
+"""White-box twins of two real plugins, ZamEQ2 and ZamComp 4.1.0: formulae that their renders fit.
+
+Most are textbook formulae. How a bandwidth in octaves is read, and the knee's constants, are the plugins' own, by
+Damien Zammit (zam-plugins, GPL-2.0-or-later).
 
 References
 ----------

@@ -16,10 +16,12 @@ from blackbox_afx.errors import RecipeError
 from blackbox_afx.features.statistics import DIMENSION
 from blackbox_afx.losses.sound import SoundDistance
 from blackbox_afx.networks.controller import ResidualController
-from blackbox_afx.networks.residual import ResidualBlock, Standardise, fast_matrices
+from blackbox_afx.networks.residual import ResidualBlock, Standardise
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 
 BETAS = 0.9, 0.98
+SEARCH_OPTIONS = "steps", "rate", "pull"
+"""What `SearchController` takes beside the options of a residual one."""
 
 
 class Expectation(nn.Module):
@@ -119,7 +121,8 @@ class SearchController(ResidualController):
         if self.steps == 0 or not self.movable.any():
             return guess
         guess = guess.clamp(1e-3, 1 - 1e-3)
-        with torch.enable_grad(), fast_matrices():
+        # In full precision, so that settings do not depend on which numbers a processor multiplies fast.
+        with torch.enable_grad():
             logits = torch.logit(guess).requires_grad_(True)
             optimizer = torch.optim.Adam([logits], lr=self.rate, betas=BETAS)
             # Down to a twentieth, so that the last steps settle.

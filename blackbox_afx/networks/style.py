@@ -88,4 +88,10 @@ def make_style_network(
     if controller not in CONTROLLERS:
         raise RecipeError(f"no controller is called '{controller}'; {nearest(controller, list(CONTROLLERS))}")
     hears = make_encoder(encoder)
-    return StyleNetwork(hears, CONTROLLERS[controller](hears.dimension, controls, **options))
+    try:
+        made = CONTROLLERS[controller](hears.dimension, controls, **options)
+    except TypeError as error:
+        raise RecipeError(
+            f"the controller '{controller}' can't be built so: {error}; look at controller_options in the recipe"
+        ) from None
+    return StyleNetwork(hears, made)

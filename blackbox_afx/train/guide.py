@@ -200,13 +200,15 @@ def make_guide(
         )
         for k in np.random.default_rng([seed, 1]).integers(2**30, size=-(-plan.examples // JOB_EXAMPLES)).tolist()
     ]
-    shards, why = [], ""
+    found, why = {}, ""
     for done, result in enumerate(farm.run_iter(jobs), 1):
         if result.failure is None:
-            shards.append(result.value)
+            found[result.index] = result.value
         else:
             why = result.failure.message
         tell(0.5 * done / len(jobs), f"{done * JOB_EXAMPLES} tangents")
+    # In the order of the jobs, whichever worker was first: the same seed gives the same guide.
+    shards = [found[k] for k in sorted(found)]
     made = {name: np.concatenate([shard[name] for shard in shards]) for name in (shards[0] if shards else {})}
     kept = made["valid"].any(1) if made else np.zeros(0, bool)
     if not kept.any():

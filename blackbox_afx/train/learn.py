@@ -15,6 +15,7 @@ import torch
 from blackbox_afx.errors import AfxError, OutputError, UsageError
 from blackbox_afx.grads.bridge import BlackBoxEffect
 from blackbox_afx.networks.controller_file import ControllerCard, save_controller
+from blackbox_afx.networks.search import SEARCH_OPTIONS
 from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
@@ -125,6 +126,10 @@ class Run:
         self.method = find_method(recipe.method)
         self.warm = wants_warm_start(recipe, self.method)
         self.device = torch.device(device)
+        torch.manual_seed(seed)
+        # Before the run has a folder: what is wrong with the recipe should leave nothing behind.
+        self.network: StyleNetwork = make_style_network(controls=len(self.spec.space), **self.network_options)
+        drawn = torch.get_rng_state()
         self.folder = RunFolder(out, resume=resume, force=force)
         self.identity = {
             "chain": self.spec.fingerprint(),
@@ -139,9 +144,8 @@ class Run:
         self.clock = Clock.resumed(minutes, self.folder.read_json("clock.json"), spent_s)
         self._ticked = time.monotonic()
         self.audio, self.where = audio, where
-        torch.manual_seed(seed)
-        self.network: StyleNetwork = make_style_network(controls=len(self.spec.space), **self.network_options)
         self.network.to(self.device)
+        torch.set_rng_state(drawn)
         self.farm = Farm(jobs, log=str(self.folder.path / "native.log"))
         self.effect = FarmEffect(self.farm, self.spec, recipe.sample_rate)
         # Made last of all that draws from torch: a method's own weights leave the network's as they are.
@@ -168,8 +172,12 @@ class Run:
         recipe = self.recipe
         # The search goes through a proxy that only a warm start trains, on statistics that only one encoder gives.
         searches = self.warm and recipe.encoder == "statistics"
-        controller = "residual" if recipe.controller == "search" and not searches else recipe.controller
-        return {"encoder": recipe.encoder, "controller": controller, **recipe.controller_options}
+        controller, options = recipe.controller, dict(recipe.controller_options)
+        if controller == "search" and not searches:
+            controller = "residual"
+            for name in SEARCH_OPTIONS:
+                options.pop(name, None)
+        return {"encoder": recipe.encoder, "controller": controller, **options}
 
     def _effect_module(self, resume: bool) -> torch.nn.Module | None:
         if not self.method.has_audio_stage:

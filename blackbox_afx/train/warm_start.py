@@ -164,13 +164,14 @@ def own_positions(network: StyleNetwork, examples: Examples, seed: int) -> np.nd
     dry = examples.dry if examples.dry_audio is None else examples.dry_audio
     wet = examples.wet if examples.wet_audio is None else examples.wet_audio
     network.eval()
+    device = next(network.parameters()).device
     rows = []
     with torch.no_grad():
         # Few at a time: an encoder that hears audio takes much memory.
         for part in torch.arange(len(clip)).split(16):
-            source = dry[clip[part], half[part]].float()
-            rows.append(network(source, wet[clip[part], setting[part], 1 - half[part]].float()))
-    return torch.cat(rows).double().numpy()
+            source = dry[clip[part], half[part]].float().to(device)
+            rows.append(network(source, wet[clip[part], setting[part], 1 - half[part]].float().to(device)))
+    return torch.cat(rows).double().cpu().numpy()
 
 
 def controller_loss(

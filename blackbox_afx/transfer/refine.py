@@ -73,8 +73,9 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"{self.renders} renders; expected 2 to 100000, for example 80")
         if not 1 <= self.seconds <= 60:
             raise UsageError(f"an excerpt of {self.seconds:g} s; expected 1 to 60 s, for example 8")
-        if self.seed < 0:
-            raise UsageError(f"seed {self.seed}; expected 0 or more")
+        # CMA-ES takes seeds of 32 bits, and the next one is asked for too.
+        if not 0 <= self.seed < 2**32 - 1:
+            raise UsageError(f"seed {self.seed}; expected 0 to {2**32 - 2}")
         if self.method not in METHODS:
             raise UsageError(f"no method is called '{self.method}'; {nearest(self.method, list(METHODS))}")
         if not (0 <= self.pull < float("inf") and 0 < self.reach <= 1):
@@ -158,7 +159,11 @@ class Trial:
 
     def curve(self) -> list[float]:
         """Give the distance of the best setting after each render."""
-        return [self.distances[self.best(count + 1)] for count in range(len(self.values))]
+        best, out = 0, []
+        for count, value in enumerate(self.values):
+            best = count if value < self.values[best] else best
+            out.append(self.distances[best])
+        return out
 
 
 def drive(trials: Sequence[Trial], farm: Farm, report: Callable[[], None] = lambda: None) -> None:
@@ -188,8 +193,10 @@ def drive(trials: Sequence[Trial], farm: Farm, report: Callable[[], None] = lamb
         report()
 
 
-def hear_setting(worker: Any, spec: ChainSpec, audio: AudioRef, positions: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Render an excerpt and measure its style; runs in a farm worker.
+def hear_setting(
+    worker: Any, spec: ChainSpec, audio: AudioRef, positions: np.ndarray, sample_rate: int, channel: int | None = None
+) -> np.ndarray:
+    """Render an excerpt and measure the style of one channel, or of their mean; runs in a farm worker.
 
     Raises
     ------
@@ -200,29 +207,39 @@ def hear_setting(worker: Any, spec: ChainSpec, audio: AudioRef, positions: np.nd
     flaw = audio_flaw(made)
     if flaw:
         raise PluginError(f"{spec.label}: {flaw}")
-    return style_of(statistics(made.mean(axis=0), sample_rate))
+    return style_of(statistics(made.mean(axis=0) if channel is None else made[channel], sample_rate))
 
 
-def hearing(spec: ChainSpec, audio: AudioRef, sample_rate: int) -> Callable[[np.ndarray], CallJob]:
+def hearing(
+    spec: ChainSpec, audio: AudioRef, sample_rate: int, channel: int | None = None
+) -> Callable[[np.ndarray], CallJob]:
     """Give what makes a job of a setting: render and measure it."""
     channels, samples = audio.shape()
     seconds = samples / sample_rate
     cost = spec.cost_s(seconds, sample_rate, channels) + MEASURE_S * seconds * sample_rate / RATE
 
     def job(positions: np.ndarray) -> CallJob:
-        return CallJob(function=hear_setting, args=(spec, audio, positions, sample_rate), spec=spec, cost=cost)
+        return CallJob(function=hear_setting, args=(spec, audio, positions, sample_rate, channel), spec=spec, cost=cost)
 
     return job
 
 
-def excerpt(source: Path, seconds: float, trim_db: float) -> np.ndarray:
-    """Choose the active stretch of a file that is most like all of them: float32 [channels, samples] at its rate."""
+def excerpt(source: Path, seconds: float, trim_db: float) -> tuple[np.ndarray, int | None]:
+    """Choose the active stretch of a file that is most like all of them.
+
+    Returns
+    -------
+    float32 [channels, samples]
+        At the file's own rate.
+    int or None
+        The channel to hear, where the mean of all would cancel.
+    """
     heard = listen(source, RATE, round(seconds * RATE))
     styles = np.stack([style_of(statistics(clip, RATE)) for clip in heard.stretches])
     start = heard.starts[int(np.argmin(style_distance(styles, styles.mean(axis=0))))]
     rate = info(source).sample_rate
     audio, _ = read_audio(source, start=round(start * rate), frames=round(seconds * rate))
-    return audio * np.float32(10 ** (trim_db / 20))
+    return audio * np.float32(10 ** (trim_db / 20)), heard.channel
 
 
 def style_target(references: Sequence[Path], seconds: float) -> np.ndarray:
@@ -271,14 +288,14 @@ def refine(
         Every render failed.
     """
     target = style_target(references, options.seconds)
-    clip = excerpt(source, options.seconds, trim_db)
+    clip, channel = excerpt(source, options.seconds, trim_db)
     objective = Objective(spec.space, target, start, options.pull)
     search = make_search(options.method, objective, seed=options.seed, reach=options.reach)
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="afx-") as folder:
         np.save(Path(folder, "excerpt.npy"), clip)
         audio = AudioRef(path=str(Path(folder, "excerpt.npy")))
-        trial = Trial(search, objective, hearing(spec, audio, info(source).sample_rate), options.renders)
+        trial = Trial(search, objective, hearing(spec, audio, info(source).sample_rate, channel), options.renders)
         try:
             drive([trial], farm, lambda: _report(trial, report))
         except KeyboardInterrupt:

@@ -183,7 +183,7 @@ def transfer(
         for plugin, path, state in zip(plugins, presets, facts.states, strict=True):
             plugin["preset"] = path.name if path and state else None
             if path and state:
-                moves[_staged(stage, path, state)] = path
+                moves[staged_content(stage, path, state)] = path
         record = {
             "schema": 1,
             "input": str(source),
@@ -204,9 +204,9 @@ def transfer(
             "plugins": plugins,
             "warnings": warnings,
         }
-        moves[_staged(stage, controls_file, json_bytes(record))] = controls_file
+        moves[staged_content(stage, controls_file, json_bytes(record))] = controls_file
         moves[
-            _staged(
+            staged_content(
                 stage,
                 session_file,
                 session_bytes(
@@ -293,7 +293,7 @@ def _clipping(made: dict[str, Any]) -> str:
     )
 
 
-def _staged(stage: Path, place: Path, content: bytes) -> Path:
+def staged_content(stage: Path, place: Path, content: bytes) -> Path:
     """Write the content of a file to be."""
     staged = stage / place.name
     try:

@@ -53,7 +53,7 @@ def transfer_through_network(
     AudioError, OutputError, UsageError
     """
     from blackbox_afx.transfer.result import TransferResult
-    from blackbox_afx.transfer.static import companion
+    from blackbox_afx.transfer.static import companion, staged_content
 
     about = info(source)
     for path in references:
@@ -94,7 +94,7 @@ def transfer_through_network(
             "plugins": [],
             "warnings": warnings,
         }
-        (stage / controls_file.name).write_bytes(json_bytes(record))
+        staged_content(stage, controls_file, json_bytes(record))
         publish({stage / out.name: out, stage / controls_file.name: controls_file})
     return TransferResult(
         audio=out,

@@ -121,7 +121,7 @@ def test_an_interrupt_keeps_the_best_so_far(tmp_path, files):
 def test_the_excerpt_is_a_loud_part_at_the_files_own_rate(tmp_path):
     take = sound(44100, seconds=12.0, channels=2)
     take[:, : 6 * 44100] *= 0.003
-    chosen = excerpt(write(tmp_path / "in.wav", take, 44100), 3.0, -6.0)
+    chosen, _ = excerpt(write(tmp_path / "in.wav", take, 44100), 3.0, -6.0)
     assert chosen.shape == (2, 3 * 44100)
     at = [np.abs(chosen / 10 ** (-6 / 20) - take[:, s * 44100 : (s + 3) * 44100]).max() < 1e-4 for s in (6, 9)]
     assert any(at)
