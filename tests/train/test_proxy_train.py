@@ -120,8 +120,11 @@ def test_it_does_not_overwrite(trained, demo_audio):
 
 
 @pytest.mark.slow
-def test_broken_off_it_ends_in_the_same_weights(trained, tmp_path, demo_audio, monkeypatch):
+def test_broken_off_it_ends_in_the_same_weights(tmp_path, demo_audio, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_S", -1.0)
+    # The faster number of threads is part of the plan, and chance on a busy machine; sums round differently by it.
+    monkeypatch.setattr(proxy_train.ProxyRun, "_step_s", lambda self, batch, threads: 0.01 * threads)
+    unbroken = train(tmp_path / "unbroken", demo_audio)
 
     class Broken(Exception):
         pass
@@ -133,7 +136,7 @@ def test_broken_off_it_ends_in_the_same_weights(trained, tmp_path, demo_audio, m
     with pytest.raises(Broken):
         train(tmp_path / "p", demo_audio, report=breaks)
     again = train(tmp_path / "p", demo_audio, resume=True)
-    first, second = (load_file(made.folder / "weights.safetensors") for made in (trained, again))
+    first, second = (load_file(made.folder / "weights.safetensors") for made in (unbroken, again))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -174,4 +177,4 @@ def test_recipes(tmp_path):
 def test_a_budget_too_short_for_a_step_says_so(tmp_path, demo_audio, monkeypatch):
     monkeypatch.setattr(proxy_train.ProxyRun, "_step_s", lambda self, batch, threads: 1000.0)
     with pytest.raises(UsageError, match="more --minutes"):
-        train(tmp_path / "p", demo_audio, recipe=SMALL)
+        train(tmp_path / "p", demo_audio, recipe=SMALL, minutes=5)
