@@ -118,6 +118,10 @@ class SearchController(ResidualController):
         """
         with torch.no_grad():
             guess, wanted = self.both(source, reference)
+        return self.approach(source, guess, wanted)
+
+    def approach(self, source: Tensor, guess: Tensor, wanted: Tensor) -> Tensor:
+        """Search from a guess [batch, controls] for positions whose proxied outcome is near what is wanted."""
         if self.steps == 0 or not self.movable.any():
             return guess
         guess = guess.clamp(1e-3, 1 - 1e-3)
