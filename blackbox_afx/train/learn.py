@@ -140,7 +140,7 @@ class Run:
             "minutes": minutes,
             "seed": seed,
         }
-        self._check_identity()
+        self.folder.check_identity(self.identity)
         self.clock = Clock.resumed(minutes, self.folder.read_json("clock.json"), spent_s)
         self._ticked = time.monotonic()
         self.audio, self.where = audio, where
@@ -197,18 +197,6 @@ class Run:
             if not resume:
                 self.folder.clear()
             raise
-
-    def _check_identity(self) -> None:
-        before = self.folder.read_json("run.json")
-        if before is None:
-            self.folder.write_json("run.json", self.identity)
-            return
-        changed = [key for key, value in self.identity.items() if before.get(key) != value]
-        if changed:
-            raise OutputError(
-                f"{self.folder.path} was begun with another {', '.join(changed)}; resume it with the same, "
-                "or give --force to start afresh"
-            )
 
     def tick(self, stage: str, share: float, words: str) -> None:
         """Report progress, and note the time spent for a later resume."""

@@ -76,6 +76,25 @@ class RunFolder:
         beside.write_text(json.dumps(content, indent=1))
         os.replace(beside, self.path / name)
 
+    def check_identity(self, identity: dict[str, Any]) -> None:
+        """Keep what a run is about, or refuse to resume one that was about something else.
+
+        Raises
+        ------
+        OutputError
+            The message names what changed.
+        """
+        before = self.read_json("run.json")
+        if before is None:
+            self.write_json("run.json", identity)
+            return
+        changed = [key for key, value in identity.items() if before.get(key) != value]
+        if changed:
+            raise OutputError(
+                f"{self.path} was begun with another {', '.join(changed)}; resume it with the same, "
+                "or give --force to start afresh"
+            )
+
     def read_json(self, name: str) -> Any | None:
         """Read JSON, or give None where the file is not there.
 

@@ -153,9 +153,9 @@ class Trial:
         self.distances += self.objective.distances(styles).tolist()
         self.values += self.objective.values(points, styles).tolist()
 
-    def best(self, among: int | None = None) -> int:
-        """Give the number of the best render, among all or the first so many."""
-        return int(np.argmin(self.values[:among]))
+    def best(self) -> int:
+        """Give the number of the best render."""
+        return int(np.argmin(self.values))
 
     def curve(self) -> list[float]:
         """Give the distance of the best setting after each render."""
