@@ -53,6 +53,7 @@ class Response(nn.Module):
 
     def __init__(self, controls: int, width: int, knots: int) -> None:
         super().__init__()
+        self.controls, self.largest_db = controls, LARGEST
         self.embed = Embedding(controls, width)
         # A band's gain multiplies a shape that frequency and Q set: a product is what the network should start from.
         self.factor = nn.Linear(width, width)
@@ -61,6 +62,9 @@ class Response(nn.Module):
         nn.init.zeros_(self.last.bias)
         bins = torch.linspace(0, 1, TAPS // 2 + 1)
         place = (torch.log(bins.clamp(min=LOWEST) / LOWEST) / math.log(1 / LOWEST)) * (knots - 1)
+        # Where the knots lie, as shares of the Nyquist frequency.
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", LOWEST ** torch.linspace(1, 0, knots), persistent=False)
         self.below: Tensor
         self.between: Tensor
         self.fold: Tensor
@@ -71,11 +75,15 @@ class Response(nn.Module):
         fold[1 : TAPS // 2] = 2.0
         self.register_buffer("fold", fold, persistent=False)
 
-    def decibels(self, positions: Tensor) -> Tensor:
-        """Give the magnitude response in dB [batch, TAPS / 2 + 1]."""
+    def knots_db(self, positions: Tensor) -> Tensor:
+        """Give the magnitude response in dB at `frequencies` [batch, knots]."""
         hidden = self.embed(positions)
         knots = 10.0 * self.last(hidden * self.factor(hidden))
-        knots = LARGEST * torch.tanh(knots / LARGEST)
+        return LARGEST * torch.tanh(knots / LARGEST)
+
+    def decibels(self, positions: Tensor) -> Tensor:
+        """Give the magnitude response in dB [batch, TAPS / 2 + 1]."""
+        knots = self.knots_db(positions)
         low, high = knots[:, self.below], knots[:, self.below + 1]
         return low + (high - low) * self.between
 

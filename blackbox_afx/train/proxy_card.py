@@ -39,6 +39,8 @@ def check_card(name: str, card: ProxyCard, scores: ProxyScores, command: str = "
     gain = card.gain
     heard = card.data.get("train", {})
     where = f" --where {card.data['where']}" if card.data.get("where") else ""
+    measured = card.data.get("responses", {}).get("responses", 0)
+    responses = f" --set responses={measured}" if measured else ""
     lines = [
         f"# {name}",
         "",
@@ -52,13 +54,14 @@ def check_card(name: str, card: ProxyCard, scores: ProxyScores, command: str = "
         f"- {_gain_line(profile.active[gain.index].name, gain.neutral_db) if gain else 'no output gain is exact.'}",
         f"- trained for {card.minutes:g} minutes on {card.examples} rendered patches, seed {card.seed}; working set of "
         f"{heard.get('minutes', '?')} minutes, {heard.get('speakers', '?')} speakers or artists.",
+        *_response_line(card),
         *_cut_line(card),
         f"- versions: {', '.join(f'{key} {value}' for key, value in card.versions.items())}.",
         "",
         "Trained by the command below, with the recipe beside this card:",
         "",
         "```",
-        f"afx train recipe.toml --minutes {card.minutes:g} --set examples={card.examples} \\",
+        f"afx train recipe.toml --minutes {card.minutes:g} --set examples={card.examples}{responses} \\",
         f"    --audio recordings/{where} --seed {card.seed} --out {name}",
         "```",
         "",
@@ -95,6 +98,16 @@ def check_card(name: str, card: ProxyCard, scores: ProxyScores, command: str = "
         "",
     ]
     return "\n".join(lines)
+
+
+def _response_line(card: ProxyCard) -> list[str]:
+    found = card.data.get("responses")
+    if not found:
+        return []
+    return [
+        f"- its filter learned {found['responses']} measured responses first: it knows them to "
+        f"{found['error_db']:.2f} dB, mean over frequencies and held-out settings."
+    ]
 
 
 def _cut_line(card: ProxyCard) -> list[str]:

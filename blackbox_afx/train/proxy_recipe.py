@@ -34,6 +34,10 @@ class ProxyRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Peaks of patches are drawn between them.
     noise : float, 0 to 1
         Share of patches that are bursts of coloured noise, which say about every frequency what a voice leaves open.
+    response_share : float, 0 to below 1
+        Share of the time in which a `filter_gain` learns measured responses before it hears patches.
+    responses : int >= 0
+        How many of them; 0 for as many as that time gives.
     controller : str
         A controller of this very plugin whose settings are visited, too; empty for uniform settings alone.
     controller_share : float, 0 to 1
@@ -77,6 +81,8 @@ class ProxyRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     low_peak_dbfs: float = -24.0
     high_peak_dbfs: float = -12.0
     noise: float = 0.25
+    response_share: float = 0.6
+    responses: int = 0
     controller: str = ""
     controller_share: float = 0.5
     max_minutes: float = 60.0
@@ -101,8 +107,10 @@ class ProxyRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("minutes", "max_minutes", "rate", "clip_norm"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected more than 0")
-        if self.examples < 0 or not self.waveform >= 0:
-            raise RecipeError("examples and waveform must be 0 or more")
+        if self.examples < 0 or self.responses < 0 or not self.waveform >= 0:
+            raise RecipeError("examples, responses and waveform must be 0 or more")
+        if not 0 <= self.response_share < 1:
+            raise RecipeError(f"response_share = {self.response_share}; expected a share from 0 to below 1")
         if not -90 <= self.low_peak_dbfs <= self.high_peak_dbfs <= 24:
             raise RecipeError(
                 f"peaks from {self.low_peak_dbfs:g} to {self.high_peak_dbfs:g} dBFS; expected the lower one first"

@@ -33,6 +33,7 @@ from blackbox_afx.train.proxy_card import check_card
 from blackbox_afx.train.proxy_check import SEGMENT, ProxyScores, measure_proxy
 from blackbox_afx.train.proxy_recipe import ProxyRecipe, dump_proxy_recipe
 from blackbox_afx.train.recipe import Recipe
+from blackbox_afx.train.response_stage import ResponseStage
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.versions import versions
 from blackbox_afx.train.visited import visited_positions
@@ -166,6 +167,7 @@ class ProxyRun:
         self.folder.check_identity(self.identity)
         self.clock = Clock.resumed(minutes, self.folder.read_json("clock.json"), spent_s)
         self._ticked = time.monotonic()
+        self.responses: dict[str, Any] = {}
         torch.manual_seed(seed)
         self.gain = output_gain(profile)
         self.proxy = WaveformProxy(len(self.spec.space), recipe.architecture, recipe.options, self.gain)
@@ -201,6 +203,7 @@ class ProxyRun:
         book, _, facts = material.books(self.audio, self.where)
         plan = self.patch_plan(book)
         feed = PatchFeed(self.farm, self.spec, book, plan, batch=recipe.batch, seed=self.seed)
+        learned_filter = self.learn_responses(plan)
         steps, threads = self.steps(feed)
         torch.set_num_threads(threads)
         reserve = self.reserve_s
@@ -214,6 +217,7 @@ class ProxyRun:
             clip_norm=recipe.clip_norm,
             average=recipe.average,
             reserve_s=reserve,
+            slow="network.response." if learned_filter else "",
         )
         # Few, and without noise: a score to show on the way.
         held = str(self.folder.path / "clips_val")
@@ -229,7 +233,8 @@ class ProxyRun:
 
         def tell(step: int, loss: float) -> None:
             tail = f", best held-out error {best['score']:.3f} of the input's" if np.isfinite(best["score"]) else ""
-            self.tick("proxy", step / steps, f"step {step} of {steps}, loss {loss:.3f}{tail}")
+            share = recipe.response_share if learned_filter else 0.0
+            self.tick("proxy", share + (1 - share) * step / steps, f"step {step} of {steps}, loss {loss:.3f}{tail}")
 
         done = run_stage(
             stage,
@@ -242,6 +247,36 @@ class ProxyRun:
             after_step=look,
         )
         return self.finish(done, held, facts)
+
+    def learn_responses(self, plan: PatchPlan) -> bool:
+        """Let a filter's network learn the plugin's measured responses first; say whether there was one to learn."""
+        response = getattr(self.proxy.network, "response", None)
+        recipe = self.recipe
+        if response is None or recipe.response_share == 0:
+            return False
+        stored = self.folder.read_json("response_scores.json")
+        found = self.folder.load_tensors("response_done.safetensors")
+        if stored is None or found is None:
+            stage = ResponseStage(
+                response,
+                self.spec,
+                self.farm,
+                plan,
+                rate=recipe.sample_rate,
+                seed=self.seed,
+                folder=self.folder,
+                clock=self.clock,
+                tell=lambda share, words: self.tick("proxy", recipe.response_share * share, words),
+            )
+            count, error_db = stage.run(recipe.response_share * (self.clock.left_s - self.reserve_s), recipe.responses)
+            self.folder.save_tensors("response_done.safetensors", response.state_dict(), {})
+            stored = {"responses": count, "error_db": error_db}
+            self.folder.write_json("response_scores.json", stored)
+        else:
+            response.load_state_dict(found[0])
+        self.responses = stored
+        self.tick("proxy", recipe.response_share, f"response known to {stored['error_db']:.2f} dB on held-out settings")
+        return True
 
     @property
     def reserve_s(self) -> float:
@@ -362,7 +397,11 @@ class ProxyRun:
             examples=steps * recipe.batch,
             recipe=msgspec.to_builtins(recipe),
             versions=versions(),
-            data={"where": self.where or "", **{key: facts[key] for key in ("found", "train", "val")}},
+            data={
+                "where": self.where or "",
+                **{key: facts[key] for key in ("found", "train", "val")},
+                **({"responses": self.responses} if self.responses else {}),
+            },
             scores=msgspec.to_builtins(scores),
         )
         self.folder.allow_replace()

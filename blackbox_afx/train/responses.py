@@ -1,0 +1,104 @@
+"""What a filter's network learns from before it hears anything: magnitude responses, measured on the plugin.
+
+An impulse too quiet for any threshold goes through the plugin at a random setting; what comes out is the plugin's
+linear part there. One such render costs a millisecond and names the response at every frequency, where a patch of
+speech and a loss on its spectrogram only hint at it: an equaliser is learned from it in a minute.
+
+Runs in render workers, so nothing here imports torch.
+
+References
+----------
+Farina, "Simultaneous measurement of impulse response and distortion with a swept-sine technique", AES 108, 2000, for
+why a plugin's linear part is measured where its other parts are out of the way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from blackbox_afx.errors import PluginError
+from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.jobs import audio_flaw
+from blackbox_afx.train.patches import PatchPlan, draw_values
+
+IMPULSE_DBFS = -60.0
+BEFORE = 256
+"""Samples of silence before the impulse, so that a filter's start and the impulse don't meet."""
+FLOOR_DB = -100.0
+
+
+def impulse(samples: int) -> np.ndarray:
+    """Make a quiet impulse, float32 [samples]."""
+    audio = np.zeros(samples, np.float32)
+    audio[BEFORE] = 10 ** (IMPULSE_DBFS / 20)
+    return audio
+
+
+def response_db(wet: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    """Give the magnitude response in dB at frequencies, from what became of `impulse`.
+
+    Parameters
+    ----------
+    wet : array, shape [samples]
+    frequencies : array, shape [knots]
+        Shares of the Nyquist frequency, rising, 0 to 1.
+
+    Returns
+    -------
+    array, shape [knots]
+    """
+    magnitude = np.abs(np.fft.rfft(wet)) / 10 ** (IMPULSE_DBFS / 20)
+    decibels = 20 * np.log10(magnitude + 10 ** (FLOOR_DB / 20))
+    return np.interp(frequencies, np.linspace(0, 1, len(decibels)), decibels)
+
+
+def measure_responses(
+    worker: Any, spec: ChainSpec, seed: int, count: int, plan: PatchPlan, rate: int, taps: int, frequencies: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Measure the plugin's response at random settings; those whose render fails are left out.
+
+    Parameters
+    ----------
+    worker : Worker
+    spec : ChainSpec
+    seed, count : int
+    plan : PatchPlan
+        Says how settings are drawn.
+    rate : int
+        Hertz.
+    taps : int
+        Samples rendered.
+    frequencies : array, shape [knots]
+        Shares of the Nyquist frequency.
+
+    Returns
+    -------
+    dict
+        ``values`` float32 [settings, controls] and ``decibels`` float32 [settings, knots].
+
+    Raises
+    ------
+    PluginError
+        When no render succeeded.
+    """
+    rng = np.random.default_rng(seed)
+    visited = np.load(plan.visited) if plan.visited else None
+    dry = impulse(taps)[None]
+    rows: list[tuple[np.ndarray, np.ndarray]] = []
+    for k in range(count):
+        values = draw_values(rng, spec, plan, visited)
+        worker.at(k)
+        try:
+            wet = worker.chain(spec).render(dry, values, rate)
+            if flaw := audio_flaw(wet):
+                raise PluginError(flaw)
+        except PluginError as error:
+            worker.note(f"{spec.label}: {error}")
+            worker.forget(spec)
+            continue
+        rows.append((values.astype(np.float32), response_db(wet[0], frequencies).astype(np.float32)))
+    if not rows:
+        raise PluginError(f"{spec.label}: none of {count} responses could be measured; probe the plugin again")
+    return dict(zip(("values", "decibels"), map(np.stack, zip(*rows, strict=True)), strict=True))

@@ -1,0 +1,75 @@
+"""Measured responses: that they are the plugin's, and that a filter's network learns them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.signal
+
+from blackbox_afx.plugins.builtins import builtin_profile
+from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.plugins.jobs import CallJob
+from blackbox_afx.proxies.filter_gain import Response
+from blackbox_afx.train.budget import Clock
+from blackbox_afx.train.patches import PatchPlan
+from blackbox_afx.train.response_stage import ResponseStage
+from blackbox_afx.train.responses import measure_responses
+from blackbox_afx.train.run_folder import RunFolder
+
+RATE = 24000
+PLAN = PatchPlan(segment=4000, low_peak_dbfs=-24.0, high_peak_dbfs=-12.0, noise=0.5)
+PEAK = ChainSpec(profiles=(builtin_profile("PeakFilter"),))
+FREQUENCIES = np.geomspace(0.01, 0.9, 40)
+
+
+def peak_db(frequency: float, gain_db: float, q: float) -> np.ndarray:
+    """Give a peak filter's response after the Audio EQ Cookbook, by scipy."""
+    amplitude, omega = 10 ** (gain_db / 40), 2 * np.pi * frequency / RATE
+    alpha, cosine = np.sin(omega) / (2 * q), -2 * np.cos(omega)
+    above = [1 + alpha * amplitude, cosine, 1 - alpha * amplitude]
+    below = [1 + alpha / amplitude, cosine, 1 - alpha / amplitude]
+    _, response = scipy.signal.freqz(above, below, np.pi * FREQUENCIES)
+    return 20 * np.log10(np.abs(response))
+
+
+def test_a_peak_filter_measures_as_the_cookbook_says():
+    job = CallJob(function=measure_responses, args=(PEAK, 3, 12, PLAN, RATE, 8192, FREQUENCIES), spec=PEAK)
+    with Farm(1) as farm:
+        made, again = (result.value for result in farm.run([job, job]))
+    assert np.array_equal(made["decibels"], again["decibels"])
+    for values, decibels in zip(made["values"], made["decibels"], strict=True):
+        plain = PEAK.space.to_plain(values)
+        at = {control.name: float(value) for control, value in zip(PEAK.profiles[0].active, plain, strict=True)}
+        wanted = peak_db(at["Frequency"], at["Gain"], at["Q"])
+        # Read off between two bins of 3 Hz: a narrow peak's tip is cut.
+        assert np.abs(decibels - wanted).mean() < 0.1
+
+
+def test_a_compressor_is_too_deaf_to_bend_it():
+    """At -60 dBFS nothing is compressed, so that only the make-up gain, of which it has none, could be measured."""
+    spec = ChainSpec(profiles=(builtin_profile("Compressor"),))
+    job = CallJob(function=measure_responses, args=(spec, 3, 12, PLAN, RATE, 8192, FREQUENCIES), spec=spec)
+    with Farm(1) as farm:
+        (result,) = farm.run([job])
+    assert np.abs(result.value["decibels"]).max() < 0.05
+
+
+def stage(folder: RunFolder, farm: Farm, network: Response) -> ResponseStage:
+    return ResponseStage(
+        network, PEAK, farm, PLAN, rate=RATE, seed=0, folder=folder, clock=Clock(5), tell=lambda share, words: None
+    )
+
+
+def test_a_network_learns_them_and_measures_none_twice(tmp_path):
+    folder = RunFolder(tmp_path / "out")
+    with Farm(1) as farm:
+        network = Response(3, 48, 48)
+        learning = stage(folder, farm, network)
+        _, decibels = learning.measured(1.0, 2000)
+        count, error_db = learning.run(1.0, 2000)
+        assert count == 2000
+        assert error_db < 0.3 * float(decibels.abs().mean())
+        farm.run = pytest.fail
+        _, again = stage(folder, farm, network).measured(1.0, 2000)
+    assert (again == decibels).all()
