@@ -8,7 +8,7 @@ plugin that was just reset.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,14 @@ class TCN(nn.Module):
         Samples of every block's filter.
     dilations : sequence of int
         One block each.
+    start : {"random", "identity"}
+        An untrained TCN makes noise of its own accord, which takes thousands of steps to unlearn; from "identity" on,
+        its output is its input until it has learned better.
+
+    Raises
+    ------
+    RecipeError
+        A size that can't be built.
 
     Notes
     -----
@@ -93,8 +101,13 @@ class TCN(nn.Module):
         channels: int = 64,
         kernel: int = 13,
         dilations: Sequence[int] = (1, 8, 64, 512),
+        start: Literal["random", "identity"] = "random",
     ) -> None:
         super().__init__()
+        if start not in ("random", "identity"):
+            raise RecipeError(f"start = {start!r}; expected random or identity")
+        if start == "identity" and inputs != outputs:
+            raise RecipeError(f"{inputs} inputs and {outputs} outputs; an identity has as many of both")
         if channels % inputs:
             raise RecipeError(f"channels = {channels}; expected a multiple of the {inputs} input channels")
         if controls < 1 or kernel < 1 or not dilations or min(dilations) < 1:
@@ -105,6 +118,23 @@ class TCN(nn.Module):
         )
         self.last = nn.Conv1d(channels, outputs, 1)
         self.receptive_field = 1 + (kernel - 1) * sum(dilations)
+        if start == "identity":
+            self._pass_through()
+
+    @torch.no_grad()
+    def _pass_through(self) -> None:
+        outputs, channels = self.last.weight.shape[:2]
+        each = channels // outputs
+        for block in self.blocks:
+            # Nothing is added to what the residual path copies on, but a step in the scale adds something at once.
+            nn.init.zeros_(block.film.adapt.weight)
+            nn.init.zeros_(block.film.adapt.bias)
+            nn.init.ones_(block.residual.weight)
+        nn.init.zeros_(self.last.bias)
+        nn.init.zeros_(self.last.weight)
+        for output in range(outputs):
+            # The grouped copies of an input lie side by side.
+            self.last.weight[output, output * each : (output + 1) * each] = 1 / each
 
     def forward(self, audio: Tensor, conditioning: Tensor) -> Tensor:
         """Filter audio [batch, inputs, samples] as conditioning [batch, controls] says."""

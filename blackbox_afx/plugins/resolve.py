@@ -167,14 +167,18 @@ def _listed(token: str) -> Profile | None:
         return builtin_profile(token.removeprefix(BUILTIN))
     if format_of(token.partition(WITHIN)[0]) is not None:
         return None
-    if path.exists():
-        raise PluginError(
-            f"{token}: not a plugin; expected a profile.toml, a .vst3, .so, .dll, .lv2 or .dsp, an LV2 URI, or a "
-            "name from `afx list plugins`"
-        )
+    wrong = PluginError(
+        f"{token}: not a plugin; expected a profile.toml, a .vst3, .so, .dll, .lv2 or .dsp, an LV2 URI, or a "
+        "name from `afx list plugins`"
+    )
+    if path.is_file():
+        raise wrong
     try:
+        # A folder that happens to be called as a plugin does not hide the plugin.
         return load_profile(shelf.find("plugins", token))
     except ShelfError as error:
+        if path.exists():
+            raise wrong from None
         raise ShelfError(f"{error} (or give a plugin's path, an LV2 URI, or {BUILTIN}NAME)") from None
 
 

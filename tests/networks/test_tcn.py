@@ -78,3 +78,27 @@ def test_one_block_is_what_scipy_makes_of_its_weights():
 def test_stages_must_add_up():
     with pytest.raises(RecipeError, match="add up"):
         StagedTCN(24, (18, 5), **SMALL)
+
+
+@pytest.mark.parametrize("stages", [None, (18, 5)])
+def test_it_can_begin_as_the_identity_and_leave_it(stages):
+    torch.manual_seed(0)
+    network = StagedTCN(23, stages, **SMALL, start="identity")
+    audio, at = torch.randn(2, 1, 2000), torch.rand(2, 23)
+    assert torch.allclose(network(audio, at), audio, atol=1e-5)
+    (network(audio, at) - 0.5 * audio).square().mean().backward()
+    slopes = [block.film.adapt.weight.grad.abs().max() for tcn in network.networks for block in tcn.blocks]
+    assert min(slopes) > 0
+
+
+def test_several_channels_begin_as_the_identity_too():
+    network = TCN(2, inputs=2, outputs=2, channels=8, kernel=3, dilations=(1, 4), start="identity").eval()
+    audio = torch.randn(1, 2, 100)
+    assert torch.allclose(network(audio, torch.rand(1, 2)), audio, atol=1e-6)
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(RecipeError, match="identity"):
+        TCN(2, start="silence")
+    with pytest.raises(RecipeError, match="as many"):
+        TCN(2, inputs=1, outputs=2, start="identity")

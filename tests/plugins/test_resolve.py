@@ -36,6 +36,15 @@ def test_a_shelf_name_a_file_and_a_folder_are_the_same(comp):
 
 
 @pytest.mark.zam
+def test_a_folder_of_the_same_name_hides_no_plugin(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "channel_strip").mkdir()
+    (tmp_path / "nothing").mkdir()
+    assert resolve_plugin("channel_strip").name == "channel_strip"
+    with pytest.raises(PluginError, match="not a plugin"):
+        resolve_plugin("nothing")
+
+
 def test_a_plugin_without_a_profile_is_probed_once():
     told: list[str] = []
     first = resolve_plugin("ZamPhono.vst3", note=told.append)
