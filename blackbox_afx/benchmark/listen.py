@@ -59,6 +59,7 @@ def make_listening_page(
     where: str | None = None,
     protocol: str = "self",
     baselines: Sequence[str] = (),
+    on_plugins: bool = False,
     pairs: int = 6,
     seed: int = 42,
     sample_rate: int | None = None,
@@ -81,6 +82,8 @@ def make_listening_page(
         Where targets come from, as in the synthetic benchmark.
     baselines : sequence of str
         As `make_baseline`.
+    on_plugins : bool
+        Let controllers that were learned for another module's audio be heard through the plugins, too.
     pairs, seed : int
     sample_rate : int, optional
         Hertz; the controllers' own by default.
@@ -99,7 +102,7 @@ def make_listening_page(
     UsageError, AudioError, ControllerError, PluginError, FarmError
     """
     progress(0, pairs, "loading")
-    learned = load_methods(controllers)
+    learned = load_methods(controllers, on_plugins="also" if on_plugins else "")
     for method in learned:
         for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
             warn(f"{method.name}: {text}")

@@ -164,7 +164,7 @@ def run_match(
     """
     began = time.perf_counter()
     # Refined settings are the plugins', so what they are compared with has to be.
-    learned = load_methods([controller], on_plugins=True) if controller is not None else []
+    learned = load_methods([controller], on_plugins="instead") if controller is not None else []
     for method in learned:
         for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
             warn(f"{method.name}: {text}")

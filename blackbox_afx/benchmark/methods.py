@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -162,7 +162,9 @@ def make_baseline(name: str, spec: ChainSpec | None, seed: int) -> AnyMethod:
     return DefaultSettings(spec) if name == "defaults" else RandomSettings(spec, seed)
 
 
-def load_methods(paths: Sequence[str | os.PathLike[str]], *, on_plugins: bool = False) -> list[ControllerMethod]:
+def load_methods(
+    paths: Sequence[str | os.PathLike[str]], *, on_plugins: Literal["", "also", "instead"] = ""
+) -> list[ControllerMethod]:
     """Read controllers and name them apart.
 
     Parameters
@@ -170,8 +172,9 @@ def load_methods(paths: Sequence[str | os.PathLike[str]], *, on_plugins: bool = 
     paths : sequence of path
         Controller files. One called ``weights.safetensors`` goes by its folder's name; of two that would have one name,
         the later gets a number.
-    on_plugins : bool
-        Let the plugins render the settings also of controllers that were learned for another module's audio.
+    on_plugins : {"", "also", "instead"}
+        Let the plugins render the settings of controllers that were learned for another module's audio: as a further
+        method NAME-on-plugins where the settings stand for controls, or instead of that module.
 
     Raises
     ------
@@ -188,16 +191,18 @@ def load_methods(paths: Sequence[str | os.PathLike[str]], *, on_plugins: bool = 
             count += 1
             name = f"{stem}-{count}"
         network, card = load_controller(path)
-        if on_plugins and not card.means_controls:
+        if on_plugins == "instead" and not card.means_controls:
             raise UsageError(
                 f"{path}: its effect is a network of its own (cTCN), whose positions stand for no control of a plugin; "
                 "leave out --on-plugins"
             )
-        if card.renders_itself and not on_plugins:
+        itself = card.renders_itself and on_plugins != "instead"
+        if itself:
             from blackbox_afx.benchmark.own_audio import OwnAudioMethod
 
             methods.append(OwnAudioMethod(name, cast(StyleNetwork, network), card, path))
-        else:
+            name += "-on-plugins"
+        if not itself or (on_plugins and card.means_controls):
             methods.append(ControllerMethod(name, cast(StyleNetwork, network), card))
     rates = {method.card.sample_rate for method in methods}
     if len(rates) > 1:

@@ -97,7 +97,7 @@ def run_protocols(
     if not controllers:
         raise UsageError("no controller was given; expected at least one")
     progress(0, pairs * len(protocols), "loading")
-    learned = load_methods(controllers, on_plugins=on_plugins)
+    learned = load_methods(controllers, on_plugins="also" if on_plugins else "")
     # Needed for "self" alone, but wrong combinations should be refused before the first protocol has run.
     target_chain = common_chain(learned) if "self" in protocols else None
     for method in learned:

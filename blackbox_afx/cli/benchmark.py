@@ -104,8 +104,8 @@ def synthetic(
     oracle
         Also search, with the target in hand, the best of so many settings for each pair, such as 1200 (slow).
     on_plugins
-        Let the plugins render also the settings of controllers that were learned for the audio of a proxy or of an
-        autodiff effect (methods np and ad; NP-HH is np on the plugins).
+        Add rows in which the plugins render the settings of controllers that were learned for the audio of a proxy or
+        of an autodiff effect (methods np and ad; NP-HH is np on the plugins).
     pesq
         Also score by PESQ (slow; speech only; larger is better).
     plot

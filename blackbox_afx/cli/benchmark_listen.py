@@ -30,6 +30,7 @@ def listen(
     where: str | None = None,
     protocol: Literal["self", "paper"] = "self",
     baseline: Annotated[list[Literal["rb-dsp", "matchering", "defaults", "random"]] | None, Several] = None,
+    on_plugins: Annotated[bool, Parameter(negative="")] = False,
     pairs: int = 6,
     seed: int = 42,
     sample_rate: int | None = None,
@@ -55,6 +56,9 @@ def listen(
         self: a random setting of the controllers' own chain makes the target. paper: other effects do.
     baseline
         Also let rb-dsp, matchering, the plugins' default settings or random ones be heard.
+    on_plugins
+        Let controllers that were learned for the audio of a proxy or of an autodiff effect (methods np and ad) be
+        heard through the plugins, too; np then is NP-HH.
     pairs
         How many; the speakers take turns.
     seed

@@ -119,9 +119,17 @@ def test_audio_of_its_own_is_benchmarked_through_the_module(learned, demo_audio)
         method.render([pair], 44100)
     if name == "ctcn1":
         with pytest.raises(UsageError, match="on-plugins"):
-            load_methods([made.path], on_plugins=True)
+            load_methods([made.path], on_plugins="instead")
     else:
-        assert not isinstance(load_methods([made.path], on_plugins=True)[0], OwnAudioMethod)
+        assert not isinstance(load_methods([made.path], on_plugins="instead")[0], OwnAudioMethod)
+    both = load_methods([made.path], on_plugins="also")
+    names = (
+        [method.name]
+        if name == "ctcn1" or not METHODS[name].renders_itself
+        else [method.name, f"{method.name}-on-plugins"]
+    )
+    assert [each.name for each in both] == names
+    assert not any(isinstance(each, OwnAudioMethod) for each in both[1:])
 
 
 def test_a_transfer_uses_plugins_where_positions_mean_controls(learned, tmp_path):
