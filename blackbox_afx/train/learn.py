@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.profile import Profile
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.audio_stage import AudioLoss
-from blackbox_afx.train.budget import Clock, StepPlan
+from blackbox_afx.train.budget import Report, StepPlan, Ticker
 from blackbox_afx.train.calibrate import calibrate
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.effects import Context, describe_effect, make_effect, probe_steps
@@ -43,9 +42,6 @@ from blackbox_afx.train.warm_start import (
     own_positions,
     proxy_loss,
 )
-
-Report = Callable[[str, float, str], None]
-"""Told (stage, share done 0 to 1, words)."""
 
 INPUT_PEAK_DBFS = -12.0
 END_RESERVE_S = 2.0
@@ -122,7 +118,7 @@ class Run:
         if len(self.spec.space) == 0:
             raise UsageError(f"{self.spec.label} has no control to set; expected one at least, see --controls")
         self.warn = warn
-        self.recipe, self.seed, self.minutes, self.report = recipe, seed, minutes, report
+        self.recipe, self.seed, self.minutes = recipe, seed, minutes
         self.method = find_method(recipe.method)
         self.warm = wants_warm_start(recipe, self.method)
         self.device = torch.device(device)
@@ -141,8 +137,8 @@ class Run:
             "seed": seed,
         }
         self.folder.check_identity(self.identity)
-        self.clock = Clock.resumed(minutes, self.folder.read_json("clock.json"), spent_s)
-        self._ticked = time.monotonic()
+        self.ticker = Ticker(self.folder, minutes, spent_s, report)
+        self.clock, self.tick = self.ticker.clock, self.ticker.tick
         self.audio, self.where = audio, where
         self.network.to(self.device)
         torch.set_rng_state(drawn)
@@ -197,17 +193,6 @@ class Run:
             if not resume:
                 self.folder.clear()
             raise
-
-    def tick(self, stage: str, share: float, words: str) -> None:
-        """Report progress, and note the time spent for a later resume."""
-        self.report(stage, share, words)
-        if time.monotonic() - self._ticked > 5.0:
-            self.keep_clock()
-
-    def keep_clock(self) -> None:
-        """Note the time spent, and what the deadline did, for a later resume."""
-        self._ticked = time.monotonic()
-        self.folder.write_json("clock.json", self.clock.state)
 
     def progress(self, stage: str, steps: int) -> Callable[[int, float], None]:
         """Make the progress callback of a stage."""
@@ -372,7 +357,7 @@ class Run:
             progress=self.progress(stage.name, stage.steps),
             after_step=after_step,
         )
-        self.keep_clock()
+        self.ticker.keep()
 
     def run(self) -> Learned:
         """Go through the stages; each is skipped as far as an earlier sitting finished it."""
@@ -381,7 +366,7 @@ class Run:
             with self.farm:
                 return self._run()
         except KeyboardInterrupt:
-            self.keep_clock()
+            self.ticker.keep()
             raise
         finally:
             torch.set_num_threads(threads)
@@ -404,7 +389,7 @@ class Run:
         around = None
         if self.warm:
             examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
-            self.keep_clock()
+            self.ticker.keep()
             self.warm_start(plan, examples, judge)
             if self.method.guide and plan.audio_steps:
                 around = own_positions(self.network, examples, self.seed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from blackbox_afx.plugins.jobs import CallJob
 from blackbox_afx.plugins.profile import Profile
 from blackbox_afx.proxies.proxy_file import ProxyCard, save_proxy
 from blackbox_afx.proxies.waveform import WaveformProxy, output_gain
-from blackbox_afx.train.budget import Clock
+from blackbox_afx.train.budget import Report, Ticker
 from blackbox_afx.train.clip_book import read_clip_book
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
@@ -37,8 +36,6 @@ from blackbox_afx.train.response_stage import ResponseStage
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.versions import versions
 from blackbox_afx.train.visited import visited_positions
-
-Report = Callable[[str, float, str], None]
 
 AHEAD = 8
 """Steps whose patches are rendered at one go."""
@@ -152,7 +149,7 @@ class ProxyRun:
             raise OutputError(f"{self.out / existing[0]} exists; give --force to replace it, or another folder")
         self.profile = msgspec.structs.replace(profile, folder="")
         self.spec = ChainSpec(profiles=(profile,))
-        self.recipe, self.seed, self.minutes, self.report = recipe, seed, minutes, report
+        self.recipe, self.seed, self.minutes = recipe, seed, minutes
         self.device = torch.device(device)
         self.audio, self.where = audio, where
         self.folder = RunFolder(self.out / FILES[0], resume=resume, force=force)
@@ -165,8 +162,8 @@ class ProxyRun:
             "seed": seed,
         }
         self.folder.check_identity(self.identity)
-        self.clock = Clock.resumed(minutes, self.folder.read_json("clock.json"), spent_s)
-        self._ticked = time.monotonic()
+        self.ticker = Ticker(self.folder, minutes, spent_s, report)
+        self.clock, self.tick = self.ticker.clock, self.ticker.tick
         self.responses: dict[str, Any] = {}
         torch.manual_seed(seed)
         self.gain = output_gain(profile)
@@ -174,13 +171,6 @@ class ProxyRun:
         self.proxy.to(self.device)
         self.farm = Farm(jobs, log=str(self.folder.path / "native.log"))
         self.loss = StyleLoss(recipe.waveform)
-
-    def tick(self, stage: str, share: float, words: str) -> None:
-        """Report progress, and note the time spent for a later resume."""
-        self.report(stage, share, words)
-        if time.monotonic() - self._ticked > 5.0:
-            self._ticked = time.monotonic()
-            self.folder.write_json("clock.json", self.clock.state)
 
     def run(self) -> TrainedProxy:
         """Go through data, steps and the check."""
@@ -190,7 +180,7 @@ class ProxyRun:
                 return self._run()
         finally:
             if self.folder.path.exists():
-                self.folder.write_json("clock.json", self.clock.state)
+                self.ticker.keep()
             torch.set_num_threads(threads)
 
     def _run(self) -> TrainedProxy:
