@@ -126,6 +126,7 @@ def run_training(
                 resume=options.resume,
                 force=options.force,
                 report=lambda stage, share, words: meter.update(share, f"{stage}: {words}"),
+                warn=warn,
                 spent_s=time.monotonic() - began + START_S,
             )
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ from blackbox_afx.train.guide import GUIDE_SHARE, Guide, guide_plan, make_guide
 from blackbox_afx.train.judge import Judge, Scores
 from blackbox_afx.train.learner import Learner, calibrate_audio, fit_standardisation, wants_warm_start
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
-from blackbox_afx.train.material import Material
+from blackbox_afx.train.material import Material, name_skipped
 from blackbox_afx.train.methods import find_method
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
@@ -46,8 +46,6 @@ from blackbox_afx.train.warm_start import (
 INPUT_PEAK_DBFS = -12.0
 END_RESERVE_S = 2.0
 PROXY_AVERAGE = 0.999
-NAMED = 5
-"""Recordings that could not be used and are named one by one."""
 KEPT = 0.7
 """Part of its share that a stage keeps, however late those before it are."""
 LEAST_HELD_OUT, HELD_OUT_A_MINUTE = 12, 16
@@ -374,7 +372,7 @@ class Run:
     def _run(self) -> Learned:
         self.tick("data", 0.0, "reading recordings")
         book, held_out, facts = self.material.books(self.audio, self.where)
-        self._warn_skipped(facts["skipped"])
+        name_skipped(facts["skipped"], self.warn)
         self.tick("data", 1.0, facts["found"])
         judge = Judge(
             self.effect,
@@ -399,16 +397,6 @@ class Run:
             self.audio_stage(plan, book, judge, around)
             self.judge_stage("audio", judge)
         return self.finish(plan, facts)
-
-    def _warn_skipped(self, skipped: dict[str, str]) -> None:
-        if not skipped:
-            return
-        noun = "recording was" if len(skipped) == 1 else "recordings were"
-        self.warn(f"{len(skipped)} {noun} left out")
-        for path, reason in list(skipped.items())[:NAMED]:
-            self.warn(reason if path in reason else f"{path}: {reason}")
-        if len(skipped) > NAMED:
-            self.warn(f"and {len(skipped) - NAMED} more")
 
     def reserve_after_pairs(self) -> float:
         """Seconds that the stages after the pairs need at least."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from blackbox_afx.train.budget import Report, Ticker
 from blackbox_afx.train.clip_book import read_clip_book
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
-from blackbox_afx.train.material import Material
+from blackbox_afx.train.material import Material, name_skipped
 from blackbox_afx.train.patches import PatchPlan, make_patches
 from blackbox_afx.train.proxy_card import check_card
 from blackbox_afx.train.proxy_check import SEGMENT, ProxyScores, measure_proxy
@@ -141,6 +142,7 @@ class ProxyRun:
         resume: bool,
         force: bool,
         report: Report,
+        warn: Callable[[str], None],
         spent_s: float,
     ) -> None:
         self.out = Path(out)
@@ -149,7 +151,7 @@ class ProxyRun:
             raise OutputError(f"{self.out / existing[0]} exists; give --force to replace it, or another folder")
         self.profile = msgspec.structs.replace(profile, folder="")
         self.spec = ChainSpec(profiles=(profile,))
-        self.recipe, self.seed, self.minutes = recipe, seed, minutes
+        self.recipe, self.seed, self.minutes, self.warn = recipe, seed, minutes, warn
         self.device = torch.device(device)
         self.audio, self.where = audio, where
         self.folder = RunFolder(self.out / FILES[0], resume=resume, force=force)
@@ -191,6 +193,7 @@ class ProxyRun:
             self.folder, self.farm, self.spec, Recipe(**options), minutes=self.minutes, seed=self.seed, keep_audio=False
         )
         book, _, facts = material.books(self.audio, self.where)
+        name_skipped(facts["skipped"], self.warn)
         plan = self.patch_plan(book)
         feed = PatchFeed(self.farm, self.spec, book, plan, batch=recipe.batch, seed=self.seed)
         learned_filter = self.learn_responses(plan)
@@ -420,6 +423,7 @@ def train_proxy(
     resume: bool = False,
     force: bool = False,
     report: Report = lambda stage, share, words: None,
+    warn: Callable[[str], None] = lambda text: None,
     spent_s: float = 0.0,
 ) -> TrainedProxy:
     """Train a waveform proxy of a plugin.
@@ -445,6 +449,8 @@ def train_proxy(
         Go on with an unfinished training, or start afresh and replace what is there.
     report : callable
         Told (stage, share done, words).
+    warn : callable
+        Told of recordings that could not be used, a line each.
     spent_s : float
         Seconds of the budget that went by before the call.
 
@@ -474,6 +480,7 @@ def train_proxy(
             resume=resume,
             force=force,
             report=report,
+            warn=warn,
             spent_s=spent_s,
         )
         return run.run()
