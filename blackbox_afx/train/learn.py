@@ -25,7 +25,7 @@ from blackbox_afx.train.budget import Report, StepPlan, Ticker
 from blackbox_afx.train.calibrate import calibrate
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.effects import Context, describe_effect, make_effect, probe_steps
-from blackbox_afx.train.guide import GUIDE_SHARE, Guide, guide_plan, make_guide
+from blackbox_afx.train.guide import Guide, guide_plan, guide_seconds, make_guide
 from blackbox_afx.train.judge import Judge, Scores
 from blackbox_afx.train.learner import Learner, calibrate_audio, fit_standardisation, wants_warm_start
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
@@ -297,11 +297,11 @@ class Run:
             count=self.effect.count,
         )
 
-    def guide(self, book: str, around: np.ndarray | None) -> Guide:
+    def guide(self, book: str, around: np.ndarray | None, reserve_s: float) -> Guide:
         """Make the method's guide at settings that the controller asks for, or read the one an earlier sitting made."""
         place = self.folder.path / "guide.safetensors"
         if not place.exists():
-            seconds = GUIDE_SHARE * self.recipe.shares.audio * self.clock.budget_s
+            seconds = guide_seconds(self.clock, self.recipe.shares.audio, reserve_s)
             made = make_guide(
                 self.farm,
                 self.spec,
@@ -318,7 +318,8 @@ class Run:
     def audio_stage(self, plan: StepPlan, book: str, judge: Judge, around: np.ndarray | None) -> None:
         """Train on the audio loss through the effect module."""
         recipe = self.recipe
-        guide = self.guide(book, around) if self.method.guide else None
+        reserve_s = END_RESERVE_S + plan.score_s
+        guide = self.guide(book, around, reserve_s) if self.method.guide else None
         stage = Stage(
             name="audio",
             steps=plan.audio_steps,
@@ -329,7 +330,7 @@ class Run:
             weight_decay=recipe.weight_decay,
             clip_norm=recipe.clip_norm,
             average=recipe.average,
-            reserve_s=END_RESERVE_S + plan.score_s,
+            reserve_s=reserve_s,
         )
         loss = self.audio_loss(book, guide)
         if not self.warm:
