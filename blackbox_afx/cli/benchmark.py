@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from blackbox_afx import shelf
-from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.cli.console import example, progress, warn
+from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
 
 app = App(name="benchmark")
@@ -61,11 +61,9 @@ def synthetic(
     pesq: Annotated[bool, Flag] = False,
     plot: Path | None = None,
     on_plugins: Annotated[bool, Flag] = False,
-    markdown: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
-    force: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: ReportOptions = DEFAULTS,
 ) -> None:
     """Score controllers on pairs whose target is known, made of the two halves of one clip.
 
@@ -85,7 +83,7 @@ def synthetic(
     protocol
         self: a random setting of the controllers' own chain makes the target.
         paper: input and target are corrupted by other effects, as in the style-transfer paper.
-        both: one after the other; NAME.json becomes NAME.self.json and NAME.paper.json.
+        both: one after the other; NAME.json becomes NAME.self.json and NAME.paper.json, and --json prints a list.
     pairs
         How many; the speakers take turns.
     seed
@@ -110,26 +108,20 @@ def synthetic(
         Also score by PESQ (slow; speech only; larger is better).
     plot
         Also draw the ratios: .png, .svg or .pdf; of both protocols NAME.self.png and NAME.paper.png.
-    markdown
-        Also write the tables there.
     allow_version
         Use plugins of another version than a controller was learned on.
     jobs
         Worker processes; by default as many as there are cores.
-    force
-        Replace what is there.
-    as_json
-        Print the JSON instead of the tables; a list for both protocols.
     """
     names = ["self", "paper"] if protocol == "both" else [protocol]
     outs = [out.with_name(f"{out.stem}.{name}{out.suffix}") if len(names) > 1 else out for name in names]
-    places = [*outs, *([markdown] if markdown else [])]
     plots = (
         [plot.with_name(f"{plot.stem}.{name}{plot.suffix}") if len(names) > 1 else plot for name in names]
         if plot
         else []
     )
-    check_request(places, force, pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs, plots=plots)
+    check_numbers(pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs)
+    options.check(outs, plots)
     if oracle < 0 or 0 < oracle < 20:
         raise UsageError(f"--oracle {oracle}; expected at least 20 renders a pair, such as 1200, or 0 for none")
     if source:
@@ -144,7 +136,6 @@ def synthetic(
     from blackbox_afx.benchmark.report import command_line
     from blackbox_afx.benchmark.report import markdown as tables
     from blackbox_afx.benchmark.run import run_protocols
-    from blackbox_afx.transfer.staging import publish_text
 
     with progress("benchmark", total=1) as meter:
         reports = run_protocols(
@@ -167,20 +158,7 @@ def synthetic(
             progress=lambda done, total, text: meter.update(done, text, total),
         )
     text = "\n\n".join(tables(report) for report in reports)
-    content: dict[Path, Any] = dict(zip(outs, reports, strict=True))
-    if markdown:
-        content[markdown] = text + "\n"
-    publish_text(content, force=force)
-    if plots:
-        from blackbox_afx.plot.ratios import plot_ratios
-
-        places += [plot_ratios(report, place, force=force) for report, place in zip(reports, plots, strict=True)]
-    if as_json:
-        emit_json(reports if len(reports) > 1 else reports[0])
-    else:
-        say(text)
-    for place in places:
-        note(f"wrote {place}")
+    options.publish(dict(zip(outs, reports, strict=True)), text, plots)
 
 
 @app.command
@@ -202,11 +180,9 @@ def automation(
     items: int = 60,
     seed: int = 42,
     smooth: float | None = None,
-    markdown: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
-    force: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: ReportOptions = DEFAULTS,
 ) -> None:
     """Compare `afx transfer --automate` with one setting, from second to second, on takes that change half-way.
 
@@ -232,27 +208,20 @@ def automation(
         Decides every item.
     smooth
         Time constant of the lanes, seconds; as for `afx transfer` by default.
-    markdown
-        Also write the table there.
     allow_version
         Use plugins of another version than the controller was learned on.
     jobs
         Worker processes; by default as many as there are cores.
-    force
-        Replace what is there.
-    as_json
-        Print the JSON instead of the table.
     """
-    places = [out, *([markdown] if markdown else [])]
     if items < 1:
         raise UsageError(f"--items {items}; expected at least 1")
-    check_request(places, force, jobs=jobs)
+    check_numbers(jobs=jobs)
+    options.check([out])
     path = shelf.find("controllers", controller)
 
     from blackbox_afx.benchmark.automation import markdown as table
     from blackbox_afx.benchmark.automation import run_automation
     from blackbox_afx.benchmark.report import command_line
-    from blackbox_afx.transfer.staging import publish_text
     from blackbox_afx.transfer.trajectories import SMOOTH_S, Smoothing
 
     with progress("benchmark", total=items) as meter:
@@ -270,43 +239,4 @@ def automation(
             warn=warn,
             progress=lambda done, total: meter.update(done, f"{done} of {total} items", total),
         )
-    text = table(report)
-    content: dict[Path, Any] = {out: report}
-    if markdown:
-        content[markdown] = text + "\n"
-    publish_text(content, force=force)
-    if as_json:
-        emit_json(report)
-    else:
-        say(text)
-    for place in places:
-        note(f"wrote {place}")
-
-
-def check_request(
-    places: list[Path],
-    force: bool,
-    *,
-    pairs: int = 1,
-    segment: int | None = None,
-    sample_rate: int | None = None,
-    jobs: int | None = None,
-    plots: Sequence[Path] = (),
-) -> None:
-    """Refuse wrong requests before anything heavy is imported."""
-    from blackbox_afx.transfer.staging import check_place
-
-    if pairs < 1:
-        raise UsageError(f"--pairs {pairs}; expected at least 1")
-    if segment is not None and segment < 16384:
-        raise UsageError(f"--segment {segment}; expected at least 16384 samples, so that loudness can be measured")
-    if sample_rate is not None and not 8000 <= sample_rate <= 192000:
-        raise UsageError(f"--sample-rate {sample_rate}; expected 8000 to 192000 Hz")
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs {jobs}; expected at least 1")
-    for place in places:
-        check_place(place, force=force)
-    for place in plots:
-        from blackbox_afx.plot.before_after import check_plot
-
-        check_plot(place, force=force)
+    options.publish({out: report}, table(report))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.cli.console import example, note, progress, warn
+from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
 
 Flag = Parameter(negative="")
@@ -33,11 +34,9 @@ def complexity(
     repeats: int = 5,
     threads: int | None = None,
     device: str = "cpu",
-    markdown: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
-    force: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: ReportOptions = DEFAULTS,
 ) -> None:
     """Time a training step of each method in its parts, rendering against real time, and count parameters.
 
@@ -63,31 +62,22 @@ def complexity(
         That torch computes with; as it chooses by default.
     device
         cpu or cuda; plugins run on the CPU in any case.
-    markdown
-        Also write the table there.
     allow_version
         Use plugins of another version than their profile was made on.
     jobs
         Render workers; by default as many as there are cores.
-    force
-        Replace what is there.
-    as_json
-        Print the JSON instead of the table.
     """
     for name, number in (("batch", batch), ("repeats", repeats), ("threads", threads)):
         if number is not None and number < 1:
             raise UsageError(f"--{name} {number}; expected at least 1")
-    places = [out, *([markdown] if markdown else [])]
-    from blackbox_afx.cli.benchmark import check_request
-
-    check_request(places, force, segment=segment, sample_rate=sample_rate, jobs=jobs)
+    check_numbers(segment=segment, sample_rate=sample_rate, jobs=jobs)
+    options.check([out])
 
     from blackbox_afx.benchmark.complexity import markdown as table
     from blackbox_afx.benchmark.complexity import measure
     from blackbox_afx.benchmark.report import command_line
     from blackbox_afx.plugins.chain import ChainSpec
     from blackbox_afx.plugins.resolve import resolve_plugin
-    from blackbox_afx.transfer.staging import publish_text
 
     tokens = plugins or ("channel_strip",)
     profiles = [resolve_plugin(token, allow_version=allow_version, note=note) for token in tokens]
@@ -107,14 +97,4 @@ def complexity(
             warn=warn,
             progress=lambda done, total, text: meter.update(done, text, total),
         )
-    text = table(report)
-    content: dict[Path, Any] = {out: report}
-    if markdown:
-        content[markdown] = text + "\n"
-    publish_text(content, force=force)
-    if as_json:
-        emit_json(report)
-    else:
-        say(text)
-    for place in places:
-        note(f"wrote {place}")
+    options.publish({out: report}, table(report))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from blackbox_afx.cli.console import emit_json, example, note, progress, say
+from blackbox_afx.cli.console import example, note, progress
+from blackbox_afx.cli.reports import DEFAULTS, ReportOptions
 from blackbox_afx.errors import UsageError
-
-Flag = Parameter(negative="")
 
 
 @example("""
@@ -35,10 +34,8 @@ def gradients(
     seed: int = 42,
     segment: int = 65536,
     sample_rate: int = 24000,
-    markdown: Path | None = None,
     jobs: int | None = None,
-    force: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: ReportOptions = DEFAULTS,
 ) -> None:
     """Measure how near each estimator comes to a chain's derivative, and for how many calls of it.
 
@@ -67,17 +64,9 @@ def gradients(
         Samples of a recording.
     sample_rate
         Hertz.
-    markdown
-        Also write the tables there.
     jobs
         Worker processes; by default as many as there are cores.
-    force
-        Replace what is there.
-    as_json
-        Print the JSON instead of the tables.
     """
-    from blackbox_afx.transfer.staging import check_place
-
     for name, value, least in (
         ("recordings", recordings, 1),
         ("examples", examples, 24),
@@ -87,9 +76,7 @@ def gradients(
     ):
         if value < least:
             raise UsageError(f"--{name} {value}; expected at least {least}")
-    places = [out, *([markdown] if markdown else [])]
-    for place in places:
-        check_place(place, force=force)
+    options.check([out])
 
     from blackbox_afx.benchmark.gradients import CHAINS, run_gradients
     from blackbox_afx.benchmark.gradients import markdown as table
@@ -97,7 +84,6 @@ def gradients(
     from blackbox_afx.plugins.chain import ChainSpec
     from blackbox_afx.plugins.resolve import resolve_plugin
     from blackbox_afx.train.guide import GuidePlan
-    from blackbox_afx.transfer.staging import publish_text
 
     wanted = [tuple(words.split()) for words in chain] if chain else list(CHAINS)
     if not all(wanted):
@@ -117,14 +103,4 @@ def gradients(
             command=command_line(sys.argv[1:]),
             progress=lambda share, text: meter.update(share, text),
         )
-    text = table(report)
-    content: dict[Path, Any] = {out: report}
-    if markdown:
-        content[markdown] = text + "\n"
-    publish_text(content, force=force)
-    if as_json:
-        emit_json(report)
-    else:
-        say(text)
-    for place in places:
-        note(f"wrote {place}")
+    options.publish({out: report}, table(report))

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from blackbox_afx import shelf
 from blackbox_afx.cli.console import example, note, progress, warn
+from blackbox_afx.cli.reports import check_numbers
 from blackbox_afx.errors import OutputError, UsageError
 
 Flag = Parameter(negative="")
@@ -72,12 +73,11 @@ def listen(
     force
         Replace a page that is there.
     """
-    from blackbox_afx.cli.benchmark import check_request
     from blackbox_afx.transfer.staging import staging
 
     if not 1 <= pairs <= 200:
         raise UsageError(f"--pairs {pairs}; expected 1 to 200")
-    check_request([], force, sample_rate=sample_rate, jobs=jobs)
+    check_numbers(sample_rate=sample_rate, jobs=jobs)
     _check_folder(out, force)
     paths = [Path(shelf.find("controllers", item)) for item in controller]
     with staging(out) as stage, progress("benchmark", total=pairs) as meter:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.cli.console import example, note, progress, warn
+from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
 
 Flag = Parameter(negative="")
@@ -39,11 +40,9 @@ def match(
     pull: float | None = None,
     seed: int = 42,
     segment: int | None = None,
-    markdown: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
-    force: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: ReportOptions = DEFAULTS,
 ) -> None:
     """Compare the search of `afx match` with plain CMA-ES, and a controller with and without refining.
 
@@ -76,21 +75,13 @@ def match(
         Decides every pair.
     segment
         Samples of a half at 24 kHz; 65536 by default.
-    markdown
-        Also write the tables there.
     allow_version
         Use plugins of another version than the controller was learned on.
     jobs
         Worker processes; by default as many as there are cores.
-    force
-        Replace what is there.
-    as_json
-        Print the JSON instead of the tables.
     """
-    from blackbox_afx.cli.benchmark import check_request
-
-    places = [out, *([markdown] if markdown else [])]
-    check_request(places, force, pairs=pairs, segment=segment, sample_rate=None, jobs=jobs)
+    check_numbers(pairs=pairs, segment=segment, jobs=jobs)
+    options.check([out])
     for name, value, least in (("renders", renders, 2), ("refine", refine, 2), ("against", against, 0)):
         if value < least or value == 1:
             raise UsageError(f"--{name} {value}; expected at least {max(least, 2)}" + (", or 0" if not least else ""))
@@ -110,7 +101,6 @@ def match(
     from blackbox_afx.benchmark.match import REFINE_PULL, SEGMENT, run_match
     from blackbox_afx.benchmark.match import markdown as tables
     from blackbox_afx.benchmark.report import command_line
-    from blackbox_afx.transfer.staging import publish_text
 
     with progress("benchmark", total=1) as meter:
         report = run_match(
@@ -132,14 +122,4 @@ def match(
             warn=warn,
             progress=lambda done, total, text: meter.update(done, text, total),
         )
-    text = tables(report)
-    content: dict[Path, Any] = {out: report}
-    if markdown:
-        content[markdown] = text + "\n"
-    publish_text(content, force=force)
-    if as_json:
-        emit_json(report)
-    else:
-        say(text)
-    for place in places:
-        note(f"wrote {place}")
+    options.publish({out: report}, tables(report))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from blackbox_afx import shelf
-from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.cli.console import example, progress, warn
+from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
 
 Flag = Parameter(negative="")
@@ -40,11 +41,9 @@ def realistic(
     sample_rate: int | None = None,
     baseline: Annotated[list[Literal["rb-dsp", "matchering", "defaults", "random"]] | None, Several] = None,
     plot: Path | None = None,
-    markdown: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
     jobs: int | None = None,
-    force: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: ReportOptions = DEFAULTS,
 ) -> None:
     """Score transfers to the style of another speaker's or artist's recording, where no target is known.
 
@@ -75,25 +74,18 @@ def realistic(
         default settings, or random ones.
     plot
         Also draw the ratios: .png, .svg or .pdf.
-    markdown
-        Also write the tables there.
     allow_version
         Use plugins of another version than a controller was learned on.
     jobs
         Worker processes; by default as many as there are cores.
-    force
-        Replace what is there.
-    as_json
-        Print the JSON instead of the tables.
     """
-    from blackbox_afx.cli.benchmark import check_request
-
     if each < 1:
         raise UsageError(f"--each {each}; expected at least 1")
     if not controller and not baseline:
         raise UsageError("neither a controller nor a baseline was given; expected --controller FILE or --baseline NAME")
-    places = [out, *([markdown] if markdown else [])]
-    check_request(places, force, segment=segment, sample_rate=sample_rate, jobs=jobs, plots=[plot] if plot else [])
+    plots = [plot] if plot else []
+    check_numbers(segment=segment, sample_rate=sample_rate, jobs=jobs)
+    options.check([out], plots)
     paths = [Path(shelf.find("controllers", item)) for item in controller or ()]
     if "matchering" in (baseline or ()):
         from blackbox_afx.benchmark.matchering_method import check_matchering
@@ -103,7 +95,6 @@ def realistic(
     from blackbox_afx.benchmark.realistic import markdown as tables
     from blackbox_afx.benchmark.realistic import run_realistic
     from blackbox_afx.benchmark.report import command_line
-    from blackbox_afx.transfer.staging import publish_text
 
     with progress("benchmark", total=25 * each) as meter:
         report = run_realistic(
@@ -121,18 +112,4 @@ def realistic(
             warn=warn,
             progress=lambda done, total, text: meter.update(done, text, total),
         )
-    text = tables(report)
-    content: dict[Path, Any] = {out: report}
-    if markdown:
-        content[markdown] = text + "\n"
-    publish_text(content, force=force)
-    if plot:
-        from blackbox_afx.plot.ratios import plot_ratios
-
-        places.append(plot_ratios(report, plot, force=force))
-    if as_json:
-        emit_json(report)
-    else:
-        say(text)
-    for place in places:
-        note(f"wrote {place}")
+    options.publish({out: report}, tables(report), plots)

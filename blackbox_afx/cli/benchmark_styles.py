@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from blackbox_afx import shelf
-from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.cli.console import example, progress, warn
+from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
 
-Flag = Parameter(negative="")
 Several = Parameter(consume_multiple=True, negative="")
 Other = Literal["random-mel", "statistics", "openl3", "cdpam"]
 
@@ -37,9 +37,7 @@ def styles(
     seed: int = 42,
     segment: int | None = None,
     epochs: int = 400,
-    markdown: Path | None = None,
-    force: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: ReportOptions = DEFAULTS,
 ) -> None:
     """Tell five styles of production apart with one linear layer on frozen embeddings.
 
@@ -69,26 +67,17 @@ def styles(
         Samples of an example at the most, at 44100 Hz; 5.46 s by default.
     epochs
         Of each probe.
-    markdown
-        Also write the table there.
-    force
-        Replace what is there.
-    as_json
-        Print the JSON instead of the table.
     """
-    from blackbox_afx.cli.benchmark import check_request
-
     for name, value, least in (("each", each, 5), ("repeats", repeats, 1), ("epochs", epochs, 1)):
         if value < least:
             raise UsageError(f"--{name} {value}; expected at least {least}")
-    places = [out, *([markdown] if markdown else [])]
-    check_request(places, force, segment=segment)
+    check_numbers(segment=segment)
+    options.check([out])
     paths = [Path(shelf.find("controllers", item)) for item in controller or ()]
 
     from blackbox_afx.benchmark.report import command_line
     from blackbox_afx.benchmark.style_probe import markdown as table
     from blackbox_afx.benchmark.style_probe import run_style_probe
-    from blackbox_afx.transfer.staging import publish_text
 
     with progress("benchmark", total=1) as meter:
         report = run_style_probe(
@@ -105,14 +94,4 @@ def styles(
             warn=warn,
             progress=lambda done, total, text: meter.update(done, text, total),
         )
-    text = table(report)
-    content: dict[Path, Any] = {out: report}
-    if markdown:
-        content[markdown] = text + "\n"
-    publish_text(content, force=force)
-    if as_json:
-        emit_json(report)
-    else:
-        say(text)
-    for place in places:
-        note(f"wrote {place}")
+    options.publish({out: report}, table(report))

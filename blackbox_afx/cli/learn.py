@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.cli.run_options import DEFAULTS, RunOptions
 from blackbox_afx.errors import UsageError
 
 if TYPE_CHECKING:
     from blackbox_afx.train.learn import Learned
 
-Flag = Parameter(negative="")
 START_S = 0.5
 """What starting Python and ending its processes takes, roughly."""
 
@@ -40,13 +40,7 @@ def learn(
     proxy: Annotated[list[str] | None, Parameter(negative="")] = None,
     examples: int | None = None,
     recipe: str | None = None,
-    seed: int = 0,
-    jobs: int | None = None,
-    device: str = "cpu",
-    resume: Annotated[bool, Flag] = False,
-    force: Annotated[bool, Flag] = False,
-    allow_version: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Learn a style controller for plugins from a folder of audio.
 
@@ -76,20 +70,6 @@ def learn(
         Examples that the audio stage learns from, whatever the machine; --minutes is then only a limit.
     recipe
         A recipe's name or file.
-    seed
-        The same seed and step plan give the same controller on one machine.
-    jobs
-        Render workers; as many as there are cores by default.
-    device
-        Where the network trains: cpu, or cuda on a machine that has it.
-    resume
-        Go on with an unfinished run.
-    force
-        Start afresh, and replace what is there.
-    allow_version
-        Use a plugin of another version than its profile was made on.
-    as_json
-        Print the scores and the card as JSON.
     """
     began = time.monotonic()
     from blackbox_afx import shelf
@@ -105,19 +85,13 @@ def learn(
     run_learning(
         change_recipe(chosen, method=method, proxies=tuple(proxy) if proxy else None, examples=examples),
         list(plugins) or list(chosen.plugins),
+        options,
         audio=audio,
         out=out,
         where=where,
         controls=controls,
         preset=preset,
         minutes=minutes,
-        seed=seed,
-        jobs=jobs,
-        device=device,
-        resume=resume,
-        force=force,
-        allow_version=allow_version,
-        as_json=as_json,
         began=began,
     )
 
@@ -125,18 +99,12 @@ def learn(
 def run_learning(
     recipe: Any,
     tokens: list[str],
+    options: RunOptions,
     *,
     audio: Path,
     out: Path,
     where: str | None,
     minutes: float | None,
-    seed: int,
-    jobs: int | None,
-    device: str,
-    resume: bool,
-    force: bool,
-    allow_version: bool,
-    as_json: bool,
     began: float,
     controls: str | None = None,
     preset: Path | None = None,
@@ -153,13 +121,13 @@ def run_learning(
     if preset is not None and len(tokens) > 1:
         raise UsageError("--preset goes with a single plugin; put base_preset into the profiles of a chain instead")
     profiles = [
-        resolve_plugin(token, controls=controls, preset=preset, allow_version=allow_version, note=note)
+        resolve_plugin(token, controls=controls, preset=preset, allow_version=options.allow_version, note=note)
         for token in tokens
     ]
     spec = ChainSpec(profiles=tuple(profiles))
-    if not as_json:
+    if not options.as_json:
         say(f"{spec.label}: {len(spec.space)} controls")
-    check_device(device)
+    check_device(options.device)
     from blackbox_afx.train.learn import learn as run
 
     try:
@@ -171,11 +139,11 @@ def run_learning(
                 where=where,
                 minutes=minutes or recipe.minutes,
                 recipe=recipe,
-                seed=seed,
-                jobs=jobs,
-                device=device,
-                resume=resume,
-                force=force,
+                seed=options.seed,
+                jobs=options.jobs,
+                device=options.device,
+                resume=options.resume,
+                force=options.force,
                 report=lambda stage, share, words: meter.update(share, f"{stage}: {words}"),
                 warn=warn,
                 # Importing torch takes seconds, which are the user's as well.
@@ -184,7 +152,7 @@ def run_learning(
     except KeyboardInterrupt:
         note(f"the run is kept in {out}.run; the same command with --resume goes on with it")
         raise
-    tell(learned, as_json=as_json)
+    tell(learned, as_json=options.as_json)
 
 
 def tell(learned: Learned, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from blackbox_afx import shelf
 from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
+from blackbox_afx.cli.run_options import DEFAULTS, RunOptions
 from blackbox_afx.errors import OutputError, UsageError
 
 app = App(name="proxy")
@@ -39,13 +40,7 @@ def train(
     minutes: float | None = None,
     examples: int | None = None,
     controller: str | None = None,
-    seed: int = 0,
-    jobs: int | None = None,
-    device: str = "cpu",
-    resume: Annotated[bool, Flag] = False,
-    force: Annotated[bool, Flag] = False,
-    allow_version: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Train a proxy of one plugin: a network that imitates it, so that gradients can pass through.
 
@@ -67,20 +62,6 @@ def train(
         Stop after so many rendered patches.
     controller
         A controller of this plugin, whose settings half of the patches are near.
-    seed
-        Decides the patches and where the network starts.
-    jobs
-        Render workers; as many as there are cores by default.
-    device
-        Where the network trains: cpu, or cuda on a machine that has it.
-    resume
-        Go on with an unfinished training.
-    force
-        Start afresh, and replace what is there.
-    allow_version
-        Use a plugin of another version than its profile was made on.
-    as_json
-        Print the scores as JSON.
     """
     began = time.monotonic()
     from blackbox_afx.train.proxy_recipe import ProxyRecipe, load_proxy_recipe
@@ -94,35 +75,23 @@ def train(
     recipe = change_recipe(recipe, controls=controls, examples=examples, controller=controller)
     run_training(
         recipe,
+        options,
         audio=audio,
         out=out,
         where=where,
         minutes=minutes,
-        seed=seed,
-        jobs=jobs,
-        device=device,
-        resume=resume,
-        force=force,
-        allow_version=allow_version,
-        as_json=as_json,
         began=began,
     )
 
 
 def run_training(
     recipe: Any,
+    options: RunOptions,
     *,
     audio: Path,
     out: Path,
     where: str | None,
     minutes: float | None,
-    seed: int,
-    jobs: int | None,
-    device: str,
-    resume: bool,
-    force: bool,
-    allow_version: bool,
-    as_json: bool,
     began: float,
 ) -> None:
     """Train what a proxy's recipe says, with progress; also behind `afx train`."""
@@ -133,10 +102,12 @@ def run_training(
         raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 10")
     if not recipe.plugin:
         raise UsageError('the recipe names no plugin; expected one: plugin = "zam_comp", or --set plugin=zam_comp')
-    profile = resolve_plugin(recipe.plugin, controls=recipe.controls or None, allow_version=allow_version, note=note)
-    if not as_json:
+    profile = resolve_plugin(
+        recipe.plugin, controls=recipe.controls or None, allow_version=options.allow_version, note=note
+    )
+    if not options.as_json:
         say(f"{profile.label}: {len(profile.active)} controls")
-    check_device(device)
+    check_device(options.device)
     from blackbox_afx.train.proxy_card import scores_text
     from blackbox_afx.train.proxy_train import train_proxy
 
@@ -149,12 +120,13 @@ def run_training(
                 where=where,
                 minutes=minutes,
                 recipe=recipe,
-                seed=seed,
-                jobs=jobs,
-                device=device,
-                resume=resume,
-                force=force,
+                seed=options.seed,
+                jobs=options.jobs,
+                device=options.device,
+                resume=options.resume,
+                force=options.force,
                 report=lambda stage, share, words: meter.update(share, f"{stage}: {words}"),
+                warn=warn,
                 spent_s=time.monotonic() - began + START_S,
             )
     except KeyboardInterrupt:
@@ -162,7 +134,7 @@ def run_training(
         raise
     for stage in trained.cut:
         warn(f"the deadline cut the stage '{stage}' short; the same budget on a quieter machine goes further")
-    if as_json:
+    if options.as_json:
         emit_json({"folder": trained.folder, "seconds": trained.seconds, "scores": trained.scores})
         return
     say(scores_text(trained.scores))

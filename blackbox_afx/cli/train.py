@@ -10,9 +10,8 @@ from cyclopts import Parameter
 
 from blackbox_afx import shelf
 from blackbox_afx.cli.console import example
+from blackbox_afx.cli.run_options import DEFAULTS, RunOptions
 from blackbox_afx.errors import UsageError
-
-Flag = Parameter(negative="")
 
 
 @example("""
@@ -33,13 +32,7 @@ def train(
     change: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     where: str | None = None,
     minutes: float | None = None,
-    seed: int = 0,
-    jobs: int | None = None,
-    device: str = "cpu",
-    resume: Annotated[bool, Flag] = False,
-    force: Annotated[bool, Flag] = False,
-    allow_version: Annotated[bool, Flag] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    options: RunOptions = DEFAULTS,
 ) -> None:
     """Train what a recipe says: a controller, or a proxy.
 
@@ -57,44 +50,17 @@ def train(
         Keep recordings whose manifest columns have these values, such as type=speech.
     minutes
         Wall-clock budget; the recipe's by default.
-    seed
-        The same seed and step plan give the same network on one machine.
-    jobs
-        Render workers; as many as there are cores by default.
-    device
-        Where networks train: cpu, or cuda on a machine that has it.
-    resume
-        Go on with an unfinished run.
-    force
-        Start afresh, and replace what is there.
-    allow_version
-        Use a plugin of another version than its profile was made on.
-    as_json
-        Print the scores as JSON.
     """
     began = time.monotonic()
     from blackbox_afx.train.proxy_recipe import ProxyRecipe
     from blackbox_afx.train.recipes import read_recipe
 
     chosen = read_recipe(shelf.find("train", recipe), change or [])
-    common = {
-        "audio": audio,
-        "out": out,
-        "where": where,
-        "minutes": minutes,
-        "seed": seed,
-        "jobs": jobs,
-        "device": device,
-        "resume": resume,
-        "force": force,
-        "allow_version": allow_version,
-        "as_json": as_json,
-        "began": began,
-    }
+    common = {"audio": audio, "out": out, "where": where, "minutes": minutes, "began": began}
     if isinstance(chosen, ProxyRecipe):
         from blackbox_afx.cli.proxy import run_training
 
-        run_training(chosen, **common)
+        run_training(chosen, options, **common)
         return
     from blackbox_afx.cli.learn import run_learning
     from blackbox_afx.train.methods import find_method
@@ -102,4 +68,4 @@ def train(
     find_method(chosen.method)
     if not chosen.plugins:
         raise UsageError(f"the recipe {recipe} names no plugins; give some: --set 'plugins=[\"zam_comp\"]'")
-    run_learning(chosen, list(chosen.plugins), **common)
+    run_learning(chosen, list(chosen.plugins), options, **common)

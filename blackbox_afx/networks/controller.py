@@ -8,7 +8,29 @@ from torch import Tensor, nn
 from blackbox_afx.networks.residual import ResidualBlock, Standardise
 
 
-class PaperController(nn.Module):
+class Controller(nn.Module):
+    """What every controller answers when it is used, where it may do more than the `forward` that is trained."""
+
+    def each(self, source: Tensor, reference: Tensor) -> Tensor:
+        """Give final positions [batch, controls] for two embeddings [batch, dimension]; rows know nothing of others."""
+        return self(source, reference)
+
+    def together(self, source: Tensor, reference: Tensor) -> Tensor:
+        """Give one answer for all rows, which are of one recording and one style: logits of positions [controls]."""
+        return mean_logits(self.each(source, reference).double())
+
+
+def mean_logits(positions: Tensor) -> Tensor:
+    """Average positions [rows, controls] as logits [controls].
+
+    Notes
+    -----
+    Two sure votes near an end are not pulled to the middle by one unsure one, as a mean of positions would be.
+    """
+    return torch.logit(positions, 1e-4).mean(0)
+
+
+class PaperController(Controller):
     """Three linear layers with LeakyReLU and a sigmoid, as in the 2022 paper.
 
     Parameters
@@ -37,7 +59,7 @@ class PaperController(nn.Module):
         return torch.sigmoid(self.layers(torch.cat([source, reference], dim=-1)))
 
 
-class ResidualController(nn.Module):
+class ResidualController(Controller):
     """A residual network on the input's embedding and on how the reference differs from it.
 
     Parameters

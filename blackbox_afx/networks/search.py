@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from blackbox_afx.errors import RecipeError
 from blackbox_afx.features.statistics import DIMENSION
 from blackbox_afx.losses.sound import SoundDistance
-from blackbox_afx.networks.controller import ResidualController
+from blackbox_afx.networks.controller import ResidualController, mean_logits
 from blackbox_afx.networks.residual import ResidualBlock, Standardise
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 
@@ -111,7 +111,7 @@ class SearchController(ResidualController):
         self.expectation.change.deviation.copy_(proxy.change.deviation)
         self.movable.copy_(torch.as_tensor(np.asarray(continuous), dtype=self.movable.dtype))
 
-    def search(self, source: Tensor, reference: Tensor) -> Tensor:
+    def each(self, source: Tensor, reference: Tensor) -> Tensor:
         """Give positions [batch, controls] whose proxied outcome is near the one that the network expects.
 
         Rows do not depend on each other. Deterministic on one machine and batch size.
@@ -119,6 +119,14 @@ class SearchController(ResidualController):
         with torch.no_grad():
             guess, wanted = self.both(source, reference)
         return self.approach(source, guess, wanted)
+
+    def together(self, source: Tensor, reference: Tensor) -> Tensor:
+        """Search once for all rows, from the mean guess for the mean outcome: logits of positions [controls]."""
+        with torch.no_grad():
+            guesses, wanted = self.both(source, reference)
+        guess = torch.sigmoid(mean_logits(guesses))[None]
+        found = self.approach(source.mean(0, keepdim=True), guess, wanted.mean(0, keepdim=True))
+        return mean_logits(found.double())
 
     def approach(self, source: Tensor, guess: Tensor, wanted: Tensor) -> Tensor:
         """Search from a guess [batch, controls] for positions whose proxied outcome is near what is wanted."""

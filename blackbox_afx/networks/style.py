@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from blackbox_afx.errors import RecipeError, nearest
-from blackbox_afx.networks.controller import PaperController, ResidualController
+from blackbox_afx.networks.controller import Controller, PaperController, ResidualController
 from blackbox_afx.networks.encoders import make_encoder
 from blackbox_afx.networks.search import SearchController
 
-CONTROLLERS: dict[str, Callable[..., nn.Module]] = {
+CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "paper": PaperController,
     "residual": ResidualController,
     "search": SearchController,
@@ -28,11 +28,11 @@ class StyleNetwork(nn.Module):
     ----------
     encoder : nn.Module
         One of `ENCODERS`; the same weights hear both.
-    controller : nn.Module
+    controller : Controller
         One of `CONTROLLERS`.
     """
 
-    def __init__(self, encoder: Any, controller: nn.Module) -> None:
+    def __init__(self, encoder: Any, controller: Controller) -> None:
         super().__init__()
         self.encoder: Any = encoder
         self.controller = controller
@@ -46,11 +46,20 @@ class StyleNetwork(nn.Module):
         return self.controller(self.encoder(source), self.encoder(reference))
 
     @torch.no_grad()
-    def answer(self, source: Tensor, reference: Tensor) -> Tensor:
-        """Give the final positions [batch, controls] for embeddings [batch, ...]; no gradient goes through here."""
-        if isinstance(self.controller, SearchController):
-            return self.controller.search(source, reference)
-        return self.controller(source, reference)
+    def answer(self, source: Tensor, reference: Tensor) -> np.ndarray:
+        """Give one answer for all pairs of embeddings of a recording and a style, in evaluation mode.
+
+        Parameters
+        ----------
+        source, reference : Tensor [pairs, ...]
+            What the encoder made of stretches of both.
+
+        Returns
+        -------
+        float64 [controls]
+            Logits of positions.
+        """
+        return self.controller.together(source, reference).cpu().numpy()
 
     @torch.no_grad()
     def positions(self, source: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -62,7 +71,7 @@ class StyleNetwork(nn.Module):
         was_training = self.training
         self.eval()
         both = (torch.as_tensor(np.asarray(part, np.float32), device=device) for part in (source, reference))
-        out = self.answer(*(self.encoder(part) for part in both)).double().cpu().numpy()
+        out = self.controller.each(*(self.encoder(part) for part in both)).double().cpu().numpy()
         self.train(was_training)
         return out
 

@@ -8,12 +8,21 @@ says so when it had to cut.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+if TYPE_CHECKING:
+    from blackbox_afx.train.run_folder import RunFolder
+
+Report = Callable[[str, float, str], None]
+"""Told (stage, share done 0 to 1, words)."""
+
 OVERRUN_SHARE, OVERRUN_S = 0.10, 15.0
+KEEP_S = 5.0
+"""Seconds between two notes of the time spent: no more than that is forgotten by a kill."""
+CLOCK = "clock.json"
 
 
 class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,3 +117,40 @@ class Clock:
         """Note that a stage is late enough for the clock to decide its learning rate."""
         if stage not in self.late:
             self.late.append(stage)
+
+
+class Ticker:
+    """Report how far a run is, and keep its clock in its folder for a later resume.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Holds the clock of an earlier sitting, where there was one.
+    minutes : float > 0
+        Budget.
+    spent_s : float
+        Seconds that went by before this sitting had a folder.
+    report : callable
+        Told (stage, share done, words).
+
+    Attributes
+    ----------
+    clock : Clock
+        Goes on from the earlier sittings.
+    """
+
+    def __init__(self, folder: RunFolder, minutes: float, spent_s: float, report: Report) -> None:
+        self.folder, self.report = folder, report
+        self.clock = Clock.resumed(minutes, folder.read_json(CLOCK), spent_s)
+        self._kept = time.monotonic()
+
+    def tick(self, stage: str, share: float, words: str) -> None:
+        """Report progress, and note the time spent now and then."""
+        self.report(stage, share, words)
+        if time.monotonic() - self._kept > KEEP_S:
+            self.keep()
+
+    def keep(self) -> None:
+        """Note the time spent, and what the deadline did."""
+        self._kept = time.monotonic()
+        self.folder.write_json(CLOCK, self.clock.state)

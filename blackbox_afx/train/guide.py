@@ -26,6 +26,7 @@ from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob
 from blackbox_afx.proxies.tangent import TangentGuide, TangentProxy, train_tangent
+from blackbox_afx.train.budget import Clock
 from blackbox_afx.train.clip_book import read_clip_book
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.run_folder import load_tensors, save_tensors
@@ -36,6 +37,11 @@ Tell = Callable[[float, str], None]
 
 GUIDE_SHARE = 0.35
 """Of the audio stage's time, where its method wants a guide."""
+LATE_SHARE = 0.5
+"""Of the time that is left, the most that goes into a guide; a run on time is far from it."""
+LEAST_EXAMPLES, MOST_EXAMPLES = 120, 8000
+LEAST_CALIBRATION = 8
+"""With so few, what is known of the guide's error is its size, control by control."""
 JOB_EXAMPLES = 12
 CONTROLS_TURNED = 4
 
@@ -113,15 +119,54 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def guide_seconds(clock: Clock, share: float, reserve_s: float) -> float:
+    """Say how long making a guide may take, and note where a late run has to hurry.
+
+    Parameters
+    ----------
+    clock : Clock
+    share : float
+        Of the budget, planned for the audio stage.
+    reserve_s : float
+        Seconds that what comes after the audio stage needs.
+
+    Returns
+    -------
+    float
+        Seconds; negative where the run is over already.
+    """
+    planned, left = GUIDE_SHARE * share * clock.budget_s, LATE_SHARE * (clock.left_s - reserve_s)
+    if left < planned:
+        # What is learned then depends on the clock.
+        clock.hurry("guide")
+    return min(planned, left)
+
+
 def guide_plan(spec: ChainSpec, seconds: float, jobs: int, sample_rate: int) -> GuidePlan:
-    """Plan a guide that is made in about so many seconds on an idle machine."""
+    """Plan a guide that is made in about so many seconds on an idle machine, or the least one that is of use.
+
+    Parameters
+    ----------
+    spec : ChainSpec
+    seconds : float
+        At most half of them go into measuring how far the guide is to be trusted.
+    jobs : int
+        Render workers.
+    sample_rate : int
+        Hertz.
+
+    Returns
+    -------
+    GuidePlan
+    """
     plan = GuidePlan()
     render_s = spec.cost_s(plan.segment / sample_rate) + 0.003
     # Measuring takes about as long as five renders; forty passes over an example 8 ms.
     example_s = ((1 + CONTROLS_TURNED) * render_s + 0.02) / max(jobs, 1) + 0.008
-    calibration_s = plan.calibration * ((3 + len(spec.space)) * 2 * render_s / max(jobs, 1) + 0.05)
-    examples = int(np.clip((seconds - calibration_s) / example_s, 240, 8000))
-    return msgspec.structs.replace(plan, examples=examples)
+    measured_s = (3 + len(spec.space)) * 2 * render_s / max(jobs, 1) + 0.05
+    calibration = int(np.clip(0.5 * seconds / measured_s, LEAST_CALIBRATION, plan.calibration))
+    examples = int(np.clip((seconds - calibration * measured_s) / example_s, LEAST_EXAMPLES, MOST_EXAMPLES))
+    return msgspec.structs.replace(plan, examples=examples, calibration=calibration)
 
 
 def last_gain(spec: ChainSpec) -> tuple[int, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,15 @@ from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.profile import Profile
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.audio_stage import AudioLoss
-from blackbox_afx.train.budget import Clock, StepPlan
+from blackbox_afx.train.budget import Report, StepPlan, Ticker
 from blackbox_afx.train.calibrate import calibrate
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.effects import Context, describe_effect, make_effect, probe_steps
-from blackbox_afx.train.guide import GUIDE_SHARE, Guide, guide_plan, make_guide
+from blackbox_afx.train.guide import Guide, guide_plan, guide_seconds, make_guide
 from blackbox_afx.train.judge import Judge, Scores
 from blackbox_afx.train.learner import Learner, calibrate_audio, fit_standardisation, wants_warm_start
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
-from blackbox_afx.train.material import Material
+from blackbox_afx.train.material import Material, name_skipped
 from blackbox_afx.train.methods import find_method
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
@@ -44,14 +43,9 @@ from blackbox_afx.train.warm_start import (
     proxy_loss,
 )
 
-Report = Callable[[str, float, str], None]
-"""Told (stage, share done 0 to 1, words)."""
-
 INPUT_PEAK_DBFS = -12.0
 END_RESERVE_S = 2.0
 PROXY_AVERAGE = 0.999
-NAMED = 5
-"""Recordings that could not be used and are named one by one."""
 KEPT = 0.7
 """Part of its share that a stage keeps, however late those before it are."""
 LEAST_HELD_OUT, HELD_OUT_A_MINUTE = 12, 16
@@ -122,7 +116,7 @@ class Run:
         if len(self.spec.space) == 0:
             raise UsageError(f"{self.spec.label} has no control to set; expected one at least, see --controls")
         self.warn = warn
-        self.recipe, self.seed, self.minutes, self.report = recipe, seed, minutes, report
+        self.recipe, self.seed, self.minutes = recipe, seed, minutes
         self.method = find_method(recipe.method)
         self.warm = wants_warm_start(recipe, self.method)
         self.device = torch.device(device)
@@ -141,8 +135,8 @@ class Run:
             "seed": seed,
         }
         self.folder.check_identity(self.identity)
-        self.clock = Clock.resumed(minutes, self.folder.read_json("clock.json"), spent_s)
-        self._ticked = time.monotonic()
+        self.ticker = Ticker(self.folder, minutes, spent_s, report)
+        self.clock, self.tick = self.ticker.clock, self.ticker.tick
         self.audio, self.where = audio, where
         self.network.to(self.device)
         torch.set_rng_state(drawn)
@@ -197,17 +191,6 @@ class Run:
             if not resume:
                 self.folder.clear()
             raise
-
-    def tick(self, stage: str, share: float, words: str) -> None:
-        """Report progress, and note the time spent for a later resume."""
-        self.report(stage, share, words)
-        if time.monotonic() - self._ticked > 5.0:
-            self.keep_clock()
-
-    def keep_clock(self) -> None:
-        """Note the time spent, and what the deadline did, for a later resume."""
-        self._ticked = time.monotonic()
-        self.folder.write_json("clock.json", self.clock.state)
 
     def progress(self, stage: str, steps: int) -> Callable[[int, float], None]:
         """Make the progress callback of a stage."""
@@ -314,11 +297,11 @@ class Run:
             count=self.effect.count,
         )
 
-    def guide(self, book: str, around: np.ndarray | None) -> Guide:
+    def guide(self, book: str, around: np.ndarray | None, reserve_s: float) -> Guide:
         """Make the method's guide at settings that the controller asks for, or read the one an earlier sitting made."""
         place = self.folder.path / "guide.safetensors"
         if not place.exists():
-            seconds = GUIDE_SHARE * self.recipe.shares.audio * self.clock.budget_s
+            seconds = guide_seconds(self.clock, self.recipe.shares.audio, reserve_s)
             made = make_guide(
                 self.farm,
                 self.spec,
@@ -335,7 +318,8 @@ class Run:
     def audio_stage(self, plan: StepPlan, book: str, judge: Judge, around: np.ndarray | None) -> None:
         """Train on the audio loss through the effect module."""
         recipe = self.recipe
-        guide = self.guide(book, around) if self.method.guide else None
+        reserve_s = END_RESERVE_S + plan.score_s
+        guide = self.guide(book, around, reserve_s) if self.method.guide else None
         stage = Stage(
             name="audio",
             steps=plan.audio_steps,
@@ -346,7 +330,7 @@ class Run:
             weight_decay=recipe.weight_decay,
             clip_norm=recipe.clip_norm,
             average=recipe.average,
-            reserve_s=END_RESERVE_S + plan.score_s,
+            reserve_s=reserve_s,
         )
         loss = self.audio_loss(book, guide)
         if not self.warm:
@@ -372,7 +356,7 @@ class Run:
             progress=self.progress(stage.name, stage.steps),
             after_step=after_step,
         )
-        self.keep_clock()
+        self.ticker.keep()
 
     def run(self) -> Learned:
         """Go through the stages; each is skipped as far as an earlier sitting finished it."""
@@ -381,7 +365,7 @@ class Run:
             with self.farm:
                 return self._run()
         except KeyboardInterrupt:
-            self.keep_clock()
+            self.ticker.keep()
             raise
         finally:
             torch.set_num_threads(threads)
@@ -389,7 +373,7 @@ class Run:
     def _run(self) -> Learned:
         self.tick("data", 0.0, "reading recordings")
         book, held_out, facts = self.material.books(self.audio, self.where)
-        self._warn_skipped(facts["skipped"])
+        name_skipped(facts["skipped"], self.warn)
         self.tick("data", 1.0, facts["found"])
         judge = Judge(
             self.effect,
@@ -404,7 +388,7 @@ class Run:
         around = None
         if self.warm:
             examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
-            self.keep_clock()
+            self.ticker.keep()
             self.warm_start(plan, examples, judge)
             if self.method.guide and plan.audio_steps:
                 around = own_positions(self.network, examples, self.seed)
@@ -414,16 +398,6 @@ class Run:
             self.audio_stage(plan, book, judge, around)
             self.judge_stage("audio", judge)
         return self.finish(plan, facts)
-
-    def _warn_skipped(self, skipped: dict[str, str]) -> None:
-        if not skipped:
-            return
-        noun = "recording was" if len(skipped) == 1 else "recordings were"
-        self.warn(f"{len(skipped)} {noun} left out")
-        for path, reason in list(skipped.items())[:NAMED]:
-            self.warn(reason if path in reason else f"{path}: {reason}")
-        if len(skipped) > NAMED:
-            self.warn(f"and {len(skipped) - NAMED} more")
 
     def reserve_after_pairs(self) -> float:
         """Seconds that the stages after the pairs need at least."""

@@ -26,6 +26,8 @@ from blackbox_afx.train.warm_start import Examples
 
 AUDIO_A_MINUTE, LEAST_MINUTES, MOST_VAL_MINUTES = 6.0, 4.0, 10.0
 """Minutes of recordings that are read for each minute of budget, and bounds: reading takes time as well."""
+NAMED = 5
+"""Recordings that could not be used and are named one by one."""
 HEARD_BYTES = 1.5e9
 """Most bytes that training pairs with audio may take."""
 
@@ -216,3 +218,23 @@ class Material:
             failure = results[0].failure
             raise FarmError(f"no training pair could be rendered ({failure.message if failure else ''})")
         return made
+
+
+def name_skipped(skipped: dict[str, str], warn: Callable[[str], None]) -> None:
+    """Say how many recordings were left out, and of the first few which and why.
+
+    Parameters
+    ----------
+    skipped : dict of str
+        Reason by path, as `Material.books` tells them.
+    warn : callable
+        Told a line at a time.
+    """
+    if not skipped:
+        return
+    noun = "recording was" if len(skipped) == 1 else "recordings were"
+    warn(f"{len(skipped)} {noun} left out")
+    for path, reason in list(skipped.items())[:NAMED]:
+        warn(reason if path in reason else f"{path}: {reason}")
+    if len(skipped) > NAMED:
+        warn(f"and {len(skipped) - NAMED} more")

@@ -23,11 +23,11 @@ from blackbox_afx.plugins.jobs import CallJob
 from blackbox_afx.plugins.profile import Profile
 from blackbox_afx.proxies.proxy_file import ProxyCard, save_proxy
 from blackbox_afx.proxies.waveform import WaveformProxy, output_gain
-from blackbox_afx.train.budget import Clock
+from blackbox_afx.train.budget import Report, Ticker
 from blackbox_afx.train.clip_book import read_clip_book
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
-from blackbox_afx.train.material import Material
+from blackbox_afx.train.material import Material, name_skipped
 from blackbox_afx.train.patches import PatchPlan, make_patches
 from blackbox_afx.train.proxy_card import check_card
 from blackbox_afx.train.proxy_check import SEGMENT, ProxyScores, measure_proxy
@@ -37,8 +37,6 @@ from blackbox_afx.train.response_stage import ResponseStage
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.versions import versions
 from blackbox_afx.train.visited import visited_positions
-
-Report = Callable[[str, float, str], None]
 
 AHEAD = 8
 """Steps whose patches are rendered at one go."""
@@ -144,6 +142,7 @@ class ProxyRun:
         resume: bool,
         force: bool,
         report: Report,
+        warn: Callable[[str], None],
         spent_s: float,
     ) -> None:
         self.out = Path(out)
@@ -152,7 +151,7 @@ class ProxyRun:
             raise OutputError(f"{self.out / existing[0]} exists; give --force to replace it, or another folder")
         self.profile = msgspec.structs.replace(profile, folder="")
         self.spec = ChainSpec(profiles=(profile,))
-        self.recipe, self.seed, self.minutes, self.report = recipe, seed, minutes, report
+        self.recipe, self.seed, self.minutes, self.warn = recipe, seed, minutes, warn
         self.device = torch.device(device)
         self.audio, self.where = audio, where
         self.folder = RunFolder(self.out / FILES[0], resume=resume, force=force)
@@ -165,8 +164,8 @@ class ProxyRun:
             "seed": seed,
         }
         self.folder.check_identity(self.identity)
-        self.clock = Clock.resumed(minutes, self.folder.read_json("clock.json"), spent_s)
-        self._ticked = time.monotonic()
+        self.ticker = Ticker(self.folder, minutes, spent_s, report)
+        self.clock, self.tick = self.ticker.clock, self.ticker.tick
         self.responses: dict[str, Any] = {}
         torch.manual_seed(seed)
         self.gain = output_gain(profile)
@@ -174,13 +173,6 @@ class ProxyRun:
         self.proxy.to(self.device)
         self.farm = Farm(jobs, log=str(self.folder.path / "native.log"))
         self.loss = StyleLoss(recipe.waveform)
-
-    def tick(self, stage: str, share: float, words: str) -> None:
-        """Report progress, and note the time spent for a later resume."""
-        self.report(stage, share, words)
-        if time.monotonic() - self._ticked > 5.0:
-            self._ticked = time.monotonic()
-            self.folder.write_json("clock.json", self.clock.state)
 
     def run(self) -> TrainedProxy:
         """Go through data, steps and the check."""
@@ -190,7 +182,7 @@ class ProxyRun:
                 return self._run()
         finally:
             if self.folder.path.exists():
-                self.folder.write_json("clock.json", self.clock.state)
+                self.ticker.keep()
             torch.set_num_threads(threads)
 
     def _run(self) -> TrainedProxy:
@@ -201,6 +193,7 @@ class ProxyRun:
             self.folder, self.farm, self.spec, Recipe(**options), minutes=self.minutes, seed=self.seed, keep_audio=False
         )
         book, _, facts = material.books(self.audio, self.where)
+        name_skipped(facts["skipped"], self.warn)
         plan = self.patch_plan(book)
         feed = PatchFeed(self.farm, self.spec, book, plan, batch=recipe.batch, seed=self.seed)
         learned_filter = self.learn_responses(plan)
@@ -430,6 +423,7 @@ def train_proxy(
     resume: bool = False,
     force: bool = False,
     report: Report = lambda stage, share, words: None,
+    warn: Callable[[str], None] = lambda text: None,
     spent_s: float = 0.0,
 ) -> TrainedProxy:
     """Train a waveform proxy of a plugin.
@@ -455,6 +449,8 @@ def train_proxy(
         Go on with an unfinished training, or start afresh and replace what is there.
     report : callable
         Told (stage, share done, words).
+    warn : callable
+        Told of recordings that could not be used, a line each.
     spent_s : float
         Seconds of the budget that went by before the call.
 
@@ -484,6 +480,7 @@ def train_proxy(
             resume=resume,
             force=force,
             report=report,
+            warn=warn,
             spent_s=spent_s,
         )
         return run.run()

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_afx.audio import info
 from blackbox_afx.errors import ControllerError, PluginError, ProfileError, UsageError
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.profile import Profile
 from blackbox_afx.plugins.resolve import check_installed, resolve_plugin
 from blackbox_afx.transfer.listen import Heard, listen
 from blackbox_afx.transfer.refine import RATE, Refinement
+from blackbox_afx.transfer.request import check_files
 from blackbox_afx.transfer.result import TransferResult
-from blackbox_afx.transfer.static import transfer
+from blackbox_afx.transfer.static import companion, transfer
 
 PEAK_DBFS = -12.0
 """Peak that inputs are brought to, as controllers are learned at: thresholds have room both ways."""
@@ -124,9 +124,10 @@ def match(
     tokens = [plugins] if isinstance(plugins, str | Path | Profile) else list(plugins)
     if not tokens:
         raise UsageError("no PLUGIN was given; expected at least one, for example zam_eq2 or builtin:Compressor")
+    out, plot = Path(out), options.get("plot")
+    places = [out, companion(out, ".controls.json"), companion(out, ".session.json"), *([Path(plot)] if plot else [])]
     # A probe takes up to a minute: what is wrong with the files should be said before.
-    for path in (source, *many):
-        info(Path(path))
+    check_files(Path(source), [Path(path) for path in many], places, force=options.get("force", False))
     profiles = tuple(
         token
         if isinstance(token, Profile)

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from blackbox_afx.audio import info
-from blackbox_afx.errors import AudioError, OutputError, PluginCrash, PluginError, PluginHang, UsageError
+from blackbox_afx.errors import OutputError, PluginCrash, PluginError, PluginHang, UsageError
 from blackbox_afx.export.build import ChainFacts, parameter_table
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
@@ -24,9 +23,10 @@ from blackbox_afx.plugins.trajectory import Trajectory
 from blackbox_afx.transfer.controls_file import describe_controls, json_bytes
 from blackbox_afx.transfer.listen import Heard
 from blackbox_afx.transfer.render_file import render_file
+from blackbox_afx.transfer.request import check_files
 from blackbox_afx.transfer.result import TransferResult
 from blackbox_afx.transfer.session_file import COMPARED_S, ask_chain, render_and_ask, session_bytes
-from blackbox_afx.transfer.staging import check_container, publish, refuse_existing, staging
+from blackbox_afx.transfer.staging import publish, staging
 
 if TYPE_CHECKING:
     from blackbox_afx.transfer.automate import Automation
@@ -118,23 +118,11 @@ def transfer(
         raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
     if automation is not None and controller.card is None:
         raise UsageError("automation needs a controller, which a match has not; expected one setting")
-    about = info(source)
-    for path in references:
-        info(path)
-    if not references:
-        raise UsageError("no reference was given; expected at least one recording in the wanted style")
-    if about.channels > 2:
-        raise AudioError(f"{source}: {about.channels} channels; expected mono or stereo; mix it down first")
     presets = preset_paths(out, controller)
     controls_file, session_file = companion(out, ".controls.json"), companion(out, ".session.json")
     places = [out, controls_file, session_file, *(path for path in presets if path), *([plot] if plot else [])]
-    heard_files = {path.resolve() for path in (source, *references)}
-    for place in places:
-        if place.resolve() in heard_files:
-            raise OutputError(f"{place} is one of the inputs; give another name")
-    refuse_existing(places, force)
+    check_files(source, references, places, force=force)
     with staging(out) as stage, Farm(1 if spec.trusted else 2) as farm:
-        check_container(stage, out, about)
         warnings = controller.check_installed(allow_version=allow_version) + list(controller.origin)
         farm.prepare(spec)
         progress("listening")

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from blackbox_afx.errors import ControllerError, PluginError, ProfileError, UsageError
 from blackbox_afx.networks.controller_file import ControllerCard, load_controller, load_effect_weights
-from blackbox_afx.networks.search import SearchController
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.transfer.listen import Heard, listen
@@ -169,25 +168,12 @@ class StyleController:
         return 1 / (1 + np.exp(-logits))
 
     def answer(self, sources: Sequence[Tensor], styles: Sequence[Tensor]) -> np.ndarray:
-        """Average what the network says of pairs of embeddings: logits of positions, float64 [controls]."""
+        """Ask the network about pairs of embeddings together: logits of positions, float64 [controls]."""
         pairs = [(i, j) for i in range(len(sources)) for j in range(len(styles))]
         if len(pairs) > PAIRS:
             pairs = [pairs[k] for k in np.linspace(0, len(pairs) - 1, PAIRS).round().astype(int)]
         first = torch.stack([sources[i] for i, _ in pairs])
-        second = torch.stack([styles[j] for _, j in pairs])
-        controller = self.network.controller
-        if isinstance(controller, SearchController):
-            # One search for all: what is guessed and expected is averaged, as positions are below.
-            with torch.no_grad():
-                guesses, wanted = controller.both(first, second)
-            guess = torch.sigmoid(torch.logit(guesses, 1e-4).mean(0, keepdim=True))
-            each = controller.approach(first.mean(0, keepdim=True), guess, wanted.mean(0, keepdim=True))
-        else:
-            each = self.network.answer(first, second)
-        each = each.double().cpu().numpy()
-        # Averaged as logits: two sure votes near an end are not pulled to the middle by one unsure one.
-        clipped = np.clip(each, 1e-4, 1 - 1e-4)
-        return np.mean(np.log(clipped / (1 - clipped)), axis=0)
+        return self.network.answer(first, torch.stack([styles[j] for _, j in pairs]))
 
     def embed(self, clips: Sequence[np.ndarray]) -> list[Tensor]:
         """Embed each stretch once, one at a time: lengths differ, and the memory stays that of one."""

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from blackbox_afx.audio import AudioWriter, StreamingResampler, info, peak_dbfs, stream
-from blackbox_afx.errors import AudioError, OutputError, UsageError
+from blackbox_afx.errors import UsageError
 from blackbox_afx.transfer.controls_file import json_bytes
-from blackbox_afx.transfer.staging import check_container, publish, refuse_existing, staging
+from blackbox_afx.transfer.request import check_files
+from blackbox_afx.transfer.staging import publish, staging
 
 if TYPE_CHECKING:
     from blackbox_afx.transfer.result import TransferResult
@@ -55,19 +56,10 @@ def transfer_through_network(
     from blackbox_afx.transfer.result import TransferResult
     from blackbox_afx.transfer.static import companion, staged_content
 
-    about = info(source)
-    for path in references:
-        info(path)
-    if about.channels > 2:
-        raise AudioError(f"{source}: {about.channels} channels; expected mono or stereo; mix it down first")
     controls_file = companion(out, ".controls.json")
-    for place in (out, controls_file):
-        if place.resolve() in {path.resolve() for path in (source, *references)}:
-            raise OutputError(f"{place} is one of the inputs; give another name")
-    refuse_existing([out, controls_file], force)
+    about = check_files(source, references, [out, controls_file], force=force)
     rate = controller.card.sample_rate
     with staging(out) as stage:
-        check_container(stage, out, about)
         progress("listening")
         heard = controller.hear(source)
         positions = controller.latent(heard, [controller.hear(path) for path in references])

@@ -67,6 +67,7 @@ BAD = {
     "short": (["short.wav", "REF", PLUGIN], 1, "too short"),
     "three channels": (["three.wav", "REF", PLUGIN], 1, "3 channels"),
     "existing output": (["IN", "REF", PLUGIN, "--out", "text.wav"], 1, "exists; give --force"),
+    "existing output before the plugin": (["IN", "REF", "zam_eq22", "--out", "text.wav"], 1, "exists; give --force"),
     "extension": (["IN", "REF", PLUGIN, "--out", "out.xyz"], 1, "can't write audio as '.xyz'"),
     "renders": (["IN", "REF", PLUGIN, "--renders", "1"], 2, "1 renders; expected 2"),
     "seconds": (["IN", "REF", PLUGIN, "--seconds", "0"], 2, "expected 1 to 60 s"),

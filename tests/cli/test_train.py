@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -65,10 +66,17 @@ def test_a_proxy_is_trained_listed_and_checked(afx, tmp_path, demo_audio, monkey
     """Nothing can be wrong about a gain: it is applied exactly, and the network has only to pass audio on."""
     (tmp_path / "recipe.toml").write_text(TINY)
     folder = tmp_path / "proxies" / "tiny"
-    common = ("--audio", demo_audio, "--where", "type=speech", "--jobs", "1")
-    code, out, err = afx("train", tmp_path / "recipe.toml", *common, "--minutes", "5", "--out", folder)
+    audio = tmp_path / "audio"
+    shutil.copytree(demo_audio / "train", audio)
+    (audio / "broken.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt nonsense")
+    words = ("--audio", audio, "--jobs", "1", "--minutes", "5", "--out", folder)
+    code, out, err = afx("train", tmp_path / "recipe.toml", *words)
     assert code == 0, err
     assert "gradient cosine" in out
+    warnings = [line for line in err.splitlines() if line.startswith("afx: warning:")]
+    assert "1 recording was left out" in warnings[0]
+    assert "broken.wav" in warnings[1]
+    common = ("--audio", demo_audio, "--where", "type=speech", "--jobs", "1")
     monkeypatch.setenv("AFX_SHELF", str(tmp_path))
     code, out, _ = afx("list", "proxies", "--json")
     assert "tiny" in [row["name"] for row in json.loads(out)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit, logit
 
 from blackbox_afx.errors import RecipeError
 from blackbox_afx.features.statistics import statistics
@@ -39,7 +40,7 @@ def test_the_search_comes_nearer_to_the_expected_outcome_than_the_guess(heard):
     network = controller()
     with torch.no_grad():
         guess, wanted = network.both(source, reference)
-        found = network.search(source, reference)
+        found = network.each(source, reference)
         distance = SoundDistance()
         before, after = (distance(network.proxy(source, p), wanted) for p in (guess, found))
     assert ((found > 0) & (found < 1)).all()
@@ -50,8 +51,8 @@ def test_the_search_comes_nearer_to_the_expected_outcome_than_the_guess(heard):
 def test_rows_do_not_depend_on_each_other(heard):
     source, reference = heard
     network = controller()
-    together = network.search(source, reference)
-    alone = torch.cat([network.search(source[k : k + 1], reference[k : k + 1]) for k in range(len(source))])
+    together = network.each(source, reference)
+    alone = torch.cat([network.each(source[k : k + 1], reference[k : k + 1]) for k in range(len(source))])
     torch.testing.assert_close(together, alone, atol=1e-3, rtol=0)
 
 
@@ -59,11 +60,11 @@ def test_toggles_keep_the_guess_and_no_step_is_the_guess(heard):
     network = controller([True, False, True])
     with torch.no_grad():
         guess, _ = network.both(*heard)
-    found = network.search(*heard)
+    found = network.each(*heard)
     assert torch.equal(found[:, 1], guess[:, 1])
     assert not torch.equal(found[:, 0], guess[:, 0])
     network.steps = 0
-    assert torch.equal(network.search(*heard), guess)
+    assert torch.equal(network.each(*heard), guess)
 
 
 def test_what_a_user_gets_is_searched_and_what_is_trained_is_the_guess(heard):
@@ -72,9 +73,24 @@ def test_what_a_user_gets_is_searched_and_what_is_trained_is_the_guess(heard):
     with torch.no_grad():
         trained = style(*heard)
     used = style.positions(*(part.numpy() for part in heard))
-    np.testing.assert_allclose(used, style.controller.search(*heard).double().numpy(), atol=1e-6)
+    np.testing.assert_allclose(used, style.controller.each(*heard).double().numpy(), atol=1e-6)
     assert not np.allclose(used, trained.numpy())
     assert style.positions(*(part.numpy() for part in heard)).tolist() == used.tolist()
+
+
+@pytest.mark.parametrize("name", ["residual", "search"])
+def test_stretches_of_one_recording_get_one_answer(heard, name):
+    """Pairs that are alike get what each would get; of others the logits are averaged."""
+    torch.manual_seed(0)
+    style = make_style_network(controls=CONTROLS, controller=name).eval()
+    each = style.positions(*(part.numpy() for part in heard))
+    alike = style.answer(*(part[:1].repeat(3, 1) for part in heard))
+    assert alike.dtype == np.float64
+    np.testing.assert_allclose(expit(alike), each[0], atol=1e-3)
+    together = style.answer(*heard)
+    assert together.shape == (CONTROLS,)
+    if name == "residual":
+        np.testing.assert_allclose(together, logit(each).mean(0), atol=1e-5)
 
 
 def test_other_embeddings_are_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,9 +15,22 @@ from blackbox_afx.grads import Differences
 from blackbox_afx.plugins.builtins import builtin_profile
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.train.budget import Clock
 from blackbox_afx.train.clip_book import write_clip_book
 from blackbox_afx.train.effect import FarmEffect
-from blackbox_afx.train.guide import Case, Guide, GuidePlan, chain_costs, cosines, last_gain, make_guide
+from blackbox_afx.train.guide import (
+    GUIDE_SHARE,
+    LATE_SHARE,
+    Case,
+    Guide,
+    GuidePlan,
+    chain_costs,
+    cosines,
+    guide_plan,
+    guide_seconds,
+    last_gain,
+    make_guide,
+)
 
 SEGMENT = 16384
 
@@ -42,6 +56,33 @@ def test_a_gain_at_the_end_is_known():
 def test_a_chain_of_choices_can_not_be_differentiated():
     with pytest.raises(UsageError, match="only toggles and choices"):
         chain_steps(chain("GSMFullRateCompressor"))
+
+
+@pytest.mark.parametrize("cost_ms", [0.5, 20.0])
+def test_a_plan_fits_its_time_and_is_small_where_there_is_none(cost_ms):
+    """By the renders it asks for alone: five a setting, and each control twice as long a recording to calibrate."""
+    profile = msgspec.structs.replace(builtin_profile("HighShelfFilter"), cost_ms=cost_ms)
+    spec = ChainSpec(profiles=(profile, builtin_profile("Gain")))
+    least = guide_plan(spec, -5.0, 2, 24000)
+    assert least == guide_plan(spec, 0.0, 2, 24000)
+    assert least.calibration < 10
+    for seconds in (30.0, 100.0, 600.0):
+        plan = guide_plan(spec, seconds, 2, 24000)
+        renders = 5 * plan.examples + 2 * (1 + len(spec.space)) * plan.calibration
+        took = renders * spec.cost_s(plan.segment / 24000) / 2
+        assert took <= seconds
+        assert plan.examples > least.examples
+        assert plan.calibration > least.calibration
+    assert plan.calibration == GuidePlan().calibration
+
+
+def test_a_late_run_hurries_its_guide_and_says_so():
+    on_time, late, over = Clock(10, spent_s=480), Clock(10, spent_s=570), Clock(10, spent_s=610)
+    assert guide_seconds(on_time, 0.2, 5.0) == GUIDE_SHARE * 0.2 * 600
+    assert on_time.late == []
+    assert guide_seconds(late, 0.2, 5.0) <= LATE_SHARE * 25
+    assert late.late == ["guide"]
+    assert guide_seconds(over, 0.2, 5.0) < 0
 
 
 def test_a_guide_learns_a_chain_and_is_kept(book, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 import blackbox_afx
-from blackbox_afx.errors import AudioError, UsageError
+from blackbox_afx.errors import AudioError, OutputError, UsageError
 from blackbox_afx.features.statistics import statistics
 from blackbox_afx.features.style import style_distance, style_of
 from blackbox_afx.plugins.builtins import builtin_profile
@@ -145,5 +145,13 @@ def test_wrong_requests_are_one_line_and_leave_nothing(tmp_path, files):
         match(take, [], PLUGINS, out=tmp_path / "o.wav")
     with pytest.raises(AudioError, match="no such file"):
         match(take, tmp_path / "none.wav", "/nowhere/none.vst3", out=tmp_path / "o.wav")
+    # What takes no plugin to know is said before one is looked for, and perhaps probed.
+    for out, told in (
+        (take, "one of the inputs"),
+        (tmp_path / "no" / "where.wav", "does not exist"),
+        (tmp_path / "o.xyz", "can't write audio as '.xyz'"),
+    ):
+        with pytest.raises(OutputError, match=told):
+            match(take, reference, "/nowhere/none.vst3", out=out, force=True)
     assert list(tmp_path.iterdir()) == []
     assert blackbox_afx.match is match

@@ -1,0 +1,47 @@
+"""What the commands that train share: the options that say how, not what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Flag = Parameter(negative="")
+
+
+# A dataclass, as cyclopts knows no msgspec records; "*" leaves the name of the whole out of its options.
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of a command that trains.
+
+    Parameters
+    ----------
+    seed
+        The same seed and step plan give the same network on one machine.
+    jobs
+        Render workers; as many as there are cores by default.
+    device
+        Where networks train: cpu, or cuda on a machine that has it.
+    resume
+        Go on with an unfinished run.
+    force
+        Start afresh, and replace what is there.
+    allow_version
+        Use a plugin of another version than its profile was made on.
+    as_json
+        Print what was made, with its scores, as JSON.
+    """
+
+    seed: int = 0
+    jobs: int | None = None
+    device: str = "cpu"
+    resume: Annotated[bool, Flag] = False
+    force: Annotated[bool, Flag] = False
+    allow_version: Annotated[bool, Flag] = False
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False
+
+
+DEFAULTS = RunOptions()
+"""Of a command that was given none of these options."""
