@@ -15,33 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from blackbox_afx.networks.tcn import TCN
+from blackbox_afx.proxies.curve import LARGEST_DB, Curve, Embedding
 
 TAPS = 8192
 """Samples of the filter's impulse response: at 24 kHz a third of a second."""
 LOWEST = 15.0 / 12000.0
 """Lowest knot of the response, as a share of the Nyquist frequency."""
-LARGEST = 60.0
-"""Largest gain in dB, either way, of the filter and of the follower."""
 DB = math.log(10.0) / 20.0
 
 
-class Embedding(nn.Module):
-    """Widen positions by cosines, so that bends in a control's effect are cheap to learn, and mix them."""
-
-    def __init__(self, controls: int, width: int, harmonics: int = 4) -> None:
-        super().__init__()
-        self.harmonics = harmonics
-        self.first = nn.Linear(controls * (1 + harmonics), width)
-        self.second = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, positions: Tensor) -> Tensor:
-        waves = [torch.cos(math.pi * (k + 1) * positions) for k in range(self.harmonics)]
-        hidden = nn.functional.silu(self.first(torch.cat([2 * positions - 1, *waves], dim=1)))
-        return self.norm(nn.functional.silu(self.second(hidden)))
-
-
-class Response(nn.Module):
+class Response(Curve):
     """Say a minimum-phase filter from positions.
 
     Parameters
@@ -52,14 +35,7 @@ class Response(nn.Module):
     """
 
     def __init__(self, controls: int, width: int, knots: int) -> None:
-        super().__init__()
-        self.controls, self.largest_db = controls, LARGEST
-        self.embed = Embedding(controls, width)
-        # A band's gain multiplies a shape that frequency and Q set: a product is what the network should start from.
-        self.factor = nn.Linear(width, width)
-        self.last = nn.Linear(width, knots)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        super().__init__(controls, width, knots)
         bins = torch.linspace(0, 1, TAPS // 2 + 1)
         place = (torch.log(bins.clamp(min=LOWEST) / LOWEST) / math.log(1 / LOWEST)) * (knots - 1)
         # Where the knots lie, as shares of the Nyquist frequency.
@@ -74,12 +50,6 @@ class Response(nn.Module):
         fold[0] = fold[TAPS // 2] = 1.0
         fold[1 : TAPS // 2] = 2.0
         self.register_buffer("fold", fold, persistent=False)
-
-    def knots_db(self, positions: Tensor) -> Tensor:
-        """Give the magnitude response in dB at `frequencies` [batch, knots]."""
-        hidden = self.embed(positions)
-        knots = 10.0 * self.last(hidden * self.factor(hidden))
-        return LARGEST * torch.tanh(knots / LARGEST)
 
     def decibels(self, positions: Tensor) -> Tensor:
         """Give the magnitude response in dB [batch, TAPS / 2 + 1]."""
@@ -122,7 +92,7 @@ class Follower(nn.Module):
         power = frames.square().mean(-1)
         levels = torch.cat([20 * torch.log10(peak + 1e-4), 10 * torch.log10(power + 1e-8)], dim=1)
         gain = 10.0 * self.network((levels + 40) / 20, self.embed(positions))
-        gain = LARGEST * torch.tanh(gain / LARGEST)
+        gain = LARGEST_DB * torch.tanh(gain / LARGEST_DB)
         # Each frame's gain is reached at its end; the ramp begins where the frame before left off.
         ramp = torch.arange(1, self.hop + 1, device=audio.device, dtype=audio.dtype) / self.hop
         before = torch.cat([gain[..., :1], gain[..., :-1]], dim=-1)

@@ -44,6 +44,8 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Seconds that one such judgement takes.
     threads : int
         Threads that the network trains with; another number rounds sums differently.
+    responses : int
+        Responses of the chain that are measured for the feature proxy; 0 leaves the stage out.
     """
 
     shards: int
@@ -57,6 +59,7 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     held_out: int
     score_s: float
     threads: int
+    responses: int = 0
 
 
 class Clock:

@@ -16,6 +16,7 @@ from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.budget import StepPlan
 from blackbox_afx.train.guide import GUIDE_SHARE
+from blackbox_afx.train.response_stage import LEAST
 from blackbox_afx.train.warm_start import Examples, controller_loss, proxy_loss
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     audio_s = _audio_step_s(run, book) if worth_a_trial else 0.0
     audio = shares.audio if audio_s else 0.0
     time_left = SAFETY * (run.clock.left_s - 2 * judge.seconds - 3.0)
-    unit = max(time_left, 1.0) / (shares.pairs + shares.proxy + shares.controller + audio)
+    unit = max(time_left, 1.0) / (shares.pairs + shares.responses + shares.proxy + shares.controller + audio)
+    responses = run.response_stage(proxy).affordable(shares.responses * unit) if shares.responses else 0
     wanted = max(count * TRIAL_CLIPS, round(shares.pairs * unit / clip_s))
     wanted = max(1, int(min(wanted, material.most_clips)))
     # Short budgets are cut into smaller pieces: between them the clock is looked at.
@@ -110,6 +112,8 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         held_out=run.held_out,
         score_s=judge.seconds,
         threads=threads,
+        # Fewer teach nothing that the pairs don't.
+        responses=responses if responses >= LEAST else 0,
     )
 
 

@@ -31,7 +31,9 @@ from blackbox_afx.train.learner import Learner, calibrate_audio, fit_standardisa
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
 from blackbox_afx.train.material import Material, name_skipped
 from blackbox_afx.train.methods import find_method
+from blackbox_afx.train.patches import SettingPlan
 from blackbox_afx.train.recipe import Recipe
+from blackbox_afx.train.response_stage import ResponseStage
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.versions import versions
 from blackbox_afx.train.warm_start import (
@@ -240,12 +242,30 @@ class Run:
 
         return after_step
 
+    def response_stage(self, proxy: FeatureProxy) -> ResponseStage:
+        """Make the stage in which a proxy is told the chain's response in each band."""
+        shares = self.recipe.shares
+        return ResponseStage(
+            proxy.response,
+            self.spec,
+            self.farm,
+            SettingPlan(),
+            rate=self.recipe.sample_rate,
+            seed=self.seed,
+            folder=self.folder,
+            clock=self.clock,
+            reserve_s=END_RESERVE_S + (shares.proxy + shares.controller) * KEPT * self.clock.budget_s,
+            tell=lambda share, words: self.tick("responses", share, words),
+        )
+
     def warm_start(self, plan: StepPlan, examples: Examples, judge: Judge) -> None:
         """Train the feature proxy, then the controller through it."""
         recipe = self.recipe
         torch.manual_seed(step_seed(self.seed, "proxy", -1))
         examples = examples.to(self.device)
         proxy = FeatureProxy(len(self.spec.space)).to(self.device)
+        if plan.responses:
+            self.response_stage(proxy).run(plan.responses)
         fit_proxy(proxy, examples, self.seed)
         left = END_RESERVE_S + recipe.shares.controller * KEPT * self.clock.budget_s
         stage = Stage(

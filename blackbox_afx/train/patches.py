@@ -22,8 +22,25 @@ QUIET_DBFS = -60.0
 TRIES = 50
 
 
-class PatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Say how patches are drawn.
+class SettingPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say how settings are drawn: uniformly, some of them near those that a controller visits.
+
+    Parameters
+    ----------
+    neutral : tuple of (int, float)
+        Controls that are held at a position: the output gain.
+    visited : str
+        An ``.npy`` of positions [settings, controls] that a controller made; empty for none.
+    visited_share : float, 0 to 1
+    """
+
+    neutral: tuple[tuple[int, float], ...] = ()
+    visited: str = ""
+    visited_share: float = 0.0
+
+
+class PatchPlan(SettingPlan, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say how patches are drawn, and at which settings.
 
     Parameters
     ----------
@@ -32,20 +49,14 @@ class PatchPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     low_peak_dbfs, high_peak_dbfs : float
     noise : float, 0 to 1
         Share of noise bursts.
-    neutral : tuple of (int, float)
-        Controls that are held at a position: the output gain.
-    visited : str
-        An ``.npy`` of positions [settings, controls] that a controller made; empty for none.
-    visited_share : float, 0 to 1
+    **settings
+        As `SettingPlan`.
     """
 
     segment: int
     low_peak_dbfs: float
     high_peak_dbfs: float
     noise: float
-    neutral: tuple[tuple[int, float], ...] = ()
-    visited: str = ""
-    visited_share: float = 0.0
 
 
 def make_patches(
@@ -107,7 +118,7 @@ def noise_burst(rng: np.random.Generator, samples: int) -> np.ndarray:
     return (noise * 10 ** (steps / 20)).astype(np.float32)
 
 
-def draw_values(rng: np.random.Generator, spec: ChainSpec, plan: PatchPlan, visited: np.ndarray | None) -> np.ndarray:
+def draw_values(rng: np.random.Generator, spec: ChainSpec, plan: SettingPlan, visited: np.ndarray | None) -> np.ndarray:
     """Draw positions [controls]: uniform, or near one that a controller chose."""
     if visited is not None and rng.random() < plan.visited_share:
         values = visited[int(rng.integers(len(visited)))] + 0.05 * rng.standard_normal(len(spec.space))

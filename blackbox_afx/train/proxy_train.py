@@ -33,7 +33,7 @@ from blackbox_afx.train.proxy_card import check_card
 from blackbox_afx.train.proxy_check import SEGMENT, ProxyScores, measure_proxy
 from blackbox_afx.train.proxy_recipe import ProxyRecipe, dump_proxy_recipe
 from blackbox_afx.train.recipe import Recipe
-from blackbox_afx.train.response_stage import ResponseStage
+from blackbox_afx.train.response_stage import LEAST, ResponseStage
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.versions import versions
 from blackbox_afx.train.visited import visited_positions
@@ -247,28 +247,25 @@ class ProxyRun:
         recipe = self.recipe
         if response is None or recipe.response_share == 0:
             return False
-        stored = self.folder.read_json("response_scores.json")
-        found = self.folder.load_tensors("response_done.safetensors")
-        if stored is None or found is None:
-            stage = ResponseStage(
-                response,
-                self.spec,
-                self.farm,
-                plan,
-                rate=recipe.sample_rate,
-                seed=self.seed,
-                folder=self.folder,
-                clock=self.clock,
-                tell=lambda share, words: self.tick("proxy", recipe.response_share * share, words),
-            )
-            count, error_db = stage.run(recipe.response_share * (self.clock.left_s - self.reserve_s), recipe.responses)
-            self.folder.save_tensors("response_done.safetensors", response.state_dict(), {})
-            stored = {"responses": count, "error_db": error_db}
-            self.folder.write_json("response_scores.json", stored)
-        else:
-            response.load_state_dict(found[0])
-        self.responses = stored
-        self.tick("proxy", recipe.response_share, f"response known to {stored['error_db']:.2f} dB on held-out settings")
+        stage = ResponseStage(
+            response,
+            self.spec,
+            self.farm,
+            plan,
+            frequencies=response.frequencies.cpu().numpy(),
+            rate=recipe.sample_rate,
+            seed=self.seed,
+            folder=self.folder,
+            clock=self.clock,
+            tell=lambda share, words: self.tick("proxy", recipe.response_share * share, words),
+        )
+        stored = self.folder.read_json("responses.json")
+        if stored is None:
+            seconds = recipe.response_share * (self.clock.left_s - self.reserve_s)
+            stored = {"wanted": recipe.responses or max(LEAST, stage.affordable(seconds))}
+            self.folder.write_json("responses.json", stored)
+        count, error_db = stage.run(stored["wanted"])
+        self.responses = {"responses": count, "error_db": error_db}
         return True
 
     @property

@@ -16,11 +16,13 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Parameters
     ----------
-    pairs, proxy, controller, audio : float >= 0
-        Making training pairs; the feature proxy; the controller's warm start; the audio loss through the plugin.
+    pairs, responses, proxy, controller, audio : float >= 0
+        Making training pairs; measuring the chain's responses; the feature proxy; the controller's warm start; the
+        audio loss through the plugin.
     """
 
-    pairs: float = 0.4
+    pairs: float = 0.36
+    responses: float = 0.07
     proxy: float = 0.2
     controller: float = 0.35
     audio: float = 0.05
@@ -30,7 +32,9 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(f"shares.{name} = {getattr(self, name)}; expected 0 or more")
         if min(self.pairs, self.proxy, self.controller) <= 0:
-            raise RecipeError("the shares of pairs, proxy and controller must be above 0; only audio may be left out")
+            raise RecipeError(
+                "the shares of pairs, proxy and controller must be above 0; only responses and audio may be left out"
+            )
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,7 +1,8 @@
-"""Teach a filter's network the plugin's measured responses: the first stage of training a proxy that has a filter."""
+"""Teach a network the plugin's measured responses: the first stage of proxies, of waveforms and of features alike."""
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 
@@ -9,14 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from blackbox_afx.errors import FarmError
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob
-from blackbox_afx.proxies.filter_gain import TAPS, Response
+from blackbox_afx.proxies.curve import LARGEST_DB, Curve
+from blackbox_afx.proxies.filter_gain import TAPS
 from blackbox_afx.train.budget import Clock
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
-from blackbox_afx.train.patches import PatchPlan
+from blackbox_afx.train.patches import SettingPlan
 from blackbox_afx.train.responses import measure_responses
 from blackbox_afx.train.run_folder import RunFolder
 
@@ -29,55 +32,62 @@ CHUNK = 200
 LEAST, MOST = 512, 120_000
 HELD = 0.04
 """Share of them that only tells how good the network is."""
+KIND, DONE, SCORES = "responses", "response_done.safetensors", "response_scores.json"
 
 
 class ResponseStage:
-    """Measure responses, and fit a `Response` to them.
+    """Measure responses, and fit a curve to them.
 
     Parameters
     ----------
-    response : Response
+    curve : Curve
         Trained in place.
     spec : ChainSpec
     farm : Farm
-    plan : PatchPlan
+    plan : SettingPlan
         Says how settings are drawn.
+    frequencies : array, shape [knots], optional
+        Where the curve's knots lie, as `blackbox_afx.train.responses.response_db` takes them; by default in the bands
+        of the statistics.
     rate : int
         Hertz.
     seed : int
     folder : RunFolder
     clock : Clock
+    reserve_s : float
+        Seconds of the budget that later work needs.
     tell : callable
         Told the share done, and words.
     """
 
     def __init__(
         self,
-        response: Response,
+        curve: Curve,
         spec: ChainSpec,
         farm: Farm,
-        plan: PatchPlan,
+        plan: SettingPlan,
         *,
+        frequencies: np.ndarray | None = None,
         rate: int,
         seed: int,
         folder: RunFolder,
         clock: Clock,
-        tell: Callable[[float, str], None],
+        reserve_s: float = 0.0,
+        tell: Callable[[float, str], None] = lambda share, words: None,
     ) -> None:
-        self.response, self.spec, self.farm, self.plan = response, spec, farm, plan
-        self.rate, self.seed, self.folder, self.clock, self.tell = rate, seed, folder, clock, tell
-        self.device = next(response.parameters()).device
+        self.curve, self.spec, self.farm, self.plan, self.frequencies = curve, spec, farm, plan, frequencies
+        self.rate, self.seed, self.folder, self.clock, self.reserve_s = rate, seed, folder, clock, reserve_s
+        self.tell = tell
+        self.device = next(curve.parameters()).device
         self.count_failures = FarmEffect(farm, spec, rate).count
 
-    def run(self, seconds: float, wanted: int = 0) -> tuple[int, float]:
-        """Measure and learn.
+    def run(self, wanted: int) -> tuple[int, float]:
+        """Measure and learn, or take what an earlier sitting learned.
 
         Parameters
         ----------
-        seconds : float
-            Time to plan for.
         wanted : int
-            Responses to measure; 0 for as many as the seconds give.
+            Responses to measure.
 
         Returns
         -------
@@ -85,74 +95,109 @@ class ResponseStage:
             Responses measured.
         float
             Mean absolute error in dB on those held out.
+
+        Raises
+        ------
+        FarmError
+            None could be measured, or too many renders failed.
         """
-        settings, decibels = self.measured(seconds, wanted)
+        found, scores = self.folder.load_tensors(DONE), self.folder.read_json(SCORES)
+        if found is None or scores is None:
+            scores = self.learn(wanted)
+            self.folder.save_tensors(DONE, self.curve.state_dict(), {})
+            self.folder.write_json(SCORES, scores)
+        else:
+            self.curve.load_state_dict(found[0])
+        self.tell(1.0, f"response known to {scores['error_db']:.2f} dB on held-out settings")
+        return int(scores["responses"]), float(scores["error_db"])
+
+    def learn(self, wanted: int) -> dict[str, float]:
+        """Measure and learn; the number of responses, and the error in dB on those held out."""
+        settings, decibels = self.measured(wanted)
         held = max(1, int(HELD * len(settings)))
         learned = len(settings) - held
 
         def loss(step: int) -> Tensor:
             rows = torch.randint(learned, (BATCH,)).to(self.device)
-            return torch.nn.functional.smooth_l1_loss(self.response.knots_db(settings[rows]), decibels[rows])
+            return torch.nn.functional.smooth_l1_loss(self.curve.knots_db(settings[rows]), decibels[rows])
 
-        steps = max(1, EPOCHS * learned // BATCH)
-        stage = Stage(name="response", steps=steps, learning_rate=RATE, weight_decay=0.0, average=0.995)
+        # A proxy of which it is a part keeps it frozen.
+        frozen = not any(weight.requires_grad for weight in self.curve.parameters())
+        self.curve.requires_grad_(True)
+        stage = Stage(
+            name="response",
+            steps=max(1, EPOCHS * learned // BATCH),
+            learning_rate=RATE,
+            weight_decay=0.0,
+            average=0.995,
+            reserve_s=self.reserve_s,
+        )
 
         def told(step: int, value: float) -> None:
             if step % 50 == 0:
-                self.tell(step / steps, f"response: step {step} of {steps}")
+                self.tell(step / stage.steps, f"response: step {step} of {stage.steps}")
 
-        run_stage(stage, self.response, loss, seed=self.seed, folder=self.folder, clock=self.clock, progress=told)
+        run_stage(stage, self.curve, loss, seed=self.seed, folder=self.folder, clock=self.clock, progress=told)
+        self.curve.requires_grad_(not frozen)
         with torch.no_grad():
-            error = float((self.response.knots_db(settings[learned:]) - decibels[learned:]).abs().mean())
-        return len(settings), error
+            error = float((self.curve.knots_db(settings[learned:]) - decibels[learned:]).abs().mean())
+        return {"responses": len(settings), "error_db": error}
 
-    def measured(self, seconds: float, wanted: int) -> tuple[Tensor, Tensor]:
-        """Give settings and responses, from the run's folder where they were measured already."""
-        stored = self.folder.read_json("responses.json")
-        if stored is None:
-            stored = {"count": wanted or self.affordable(seconds)}
-            self.folder.write_json("responses.json", stored)
-        chunks = -(-stored["count"] // CHUNK)
-        missing = [k for k in range(chunks) if not self.folder.has_shard(k)]
+    def measured(self, wanted: int) -> tuple[Tensor, Tensor]:
+        """Give settings and responses; what an earlier sitting measured is not measured again.
+
+        Returns
+        -------
+        Tensor [settings, controls]
+        Tensor [settings, knots]
+            In dB.
+        """
+        chunks = -(-wanted // CHUNK)
+        missing = [k for k in range(chunks) if not self.folder.has_shard(k, KIND)]
         group = 8 * self.farm.n_jobs
         for first in range(0, len(missing), group):
+            if first and self.clock.over("response", self.reserve_s):
+                break
             numbers = missing[first : first + group]
-            self.tell(first / max(chunks, 1), f"response: {CHUNK * numbers[0]} of {stored['count']} measured")
+            self.tell(0.0, f"response: {CHUNK * numbers[0]} of {wanted} measured")
             results = self.farm.run([self.job(k, CHUNK) for k in numbers])
             self.count_failures(results)
             for k, result in zip(numbers, results, strict=True):
                 if result.value is not None:
-                    self.folder.write_shard(k, result.value)
-        shards = [shard for k in range(chunks) if (shard := self.folder.read_shard(k)) is not None]
+                    self.folder.write_shard(k, result.value, KIND)
+        shards = [shard for k in range(chunks) if (shard := self.folder.read_shard(k, KIND)) is not None]
+        if not shards:
+            raise FarmError(f"no response of {self.spec.label} could be measured; probe the plugin again")
         settings = torch.from_numpy(np.concatenate([shard["values"] for shard in shards]))
         decibels = torch.from_numpy(np.concatenate([shard["decibels"] for shard in shards]))
-        limit = self.response.largest_db
-        return settings.to(self.device), decibels.clamp(-limit, limit).to(self.device)
+        return settings.to(self.device), decibels.clamp(-LARGEST_DB, LARGEST_DB).to(self.device)
 
-    def affordable(self, seconds: float) -> int:
-        """Say how many responses can be measured and learned from in a time, from what a few cost."""
+    def cost_s(self) -> float:
+        """Give the seconds that measuring a response and learning from it take, from a few of them."""
         self.farm.run([self.job(-1, 8)])  # the first turn loads the plugin
         began = time.monotonic()
         self.farm.run([self.job(-2 - k, 32) for k in range(self.farm.n_jobs)])
         measuring = (time.monotonic() - began) / (32 * self.farm.n_jobs)
-        settings = torch.rand(BATCH, self.response.controls, device=self.device)
+        settings = torch.rand(BATCH, self.curve.controls, device=self.device)
+        trial = copy.deepcopy(self.curve).requires_grad_(True)
         times = []
         for _ in range(5):
             began = time.monotonic()
-            self.response.knots_db(settings).square().mean().backward()
+            trial.knots_db(settings).square().mean().backward()
             times.append(time.monotonic() - began)
-        self.response.zero_grad(set_to_none=True)
         # The optimiser and the average cost about as much as half a step.
-        each = measuring + EPOCHS / BATCH * 1.5 * min(times)
-        return int(min(max(seconds / each, LEAST), MOST))
+        return measuring + EPOCHS / BATCH * 1.5 * min(times)
+
+    def affordable(self, seconds: float) -> int:
+        """Say how many responses can be measured and learned from in a time."""
+        return int(min(seconds / self.cost_s(), MOST))
 
     def job(self, number: int, count: int) -> CallJob:
         """Describe one job; what it measures depends on its number alone."""
-        frequencies = self.response.frequencies.cpu().numpy()
         seed = step_seed(self.seed, "response settings", number)
         return CallJob(
             function=measure_responses,
-            args=(self.spec, seed, count, self.plan, self.rate, TAPS, frequencies),
+            args=(self.spec, seed, count, self.plan, self.rate, TAPS, self.frequencies),
             spec=self.spec,
             cost=count * (self.spec.cost_s(TAPS / self.rate) + 0.0005),
             finite=False,

@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 
 from blackbox_afx.errors import PluginError
+from blackbox_afx.features.bands import band_bank
+from blackbox_afx.features.statistics import BANDS
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.jobs import audio_flaw
-from blackbox_afx.train.patches import PatchPlan, draw_values
+from blackbox_afx.train.patches import SettingPlan, draw_values
 
 IMPULSE_DBFS = -60.0
 BEFORE = 256
@@ -36,26 +38,39 @@ def impulse(samples: int) -> np.ndarray:
     return audio
 
 
-def response_db(wet: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """Give the magnitude response in dB at frequencies, from what became of `impulse`.
+def response_db(wet: np.ndarray, rate: int, frequencies: np.ndarray | None = None) -> np.ndarray:
+    """Give the magnitude response in dB, from what became of `impulse`.
 
     Parameters
     ----------
     wet : array, shape [samples]
-    frequencies : array, shape [knots]
-        Shares of the Nyquist frequency, rising, 0 to 1.
+    rate : int
+        Hertz.
+    frequencies : array, shape [knots], optional
+        Shares of the Nyquist frequency, rising, 0 to 1. By default mean powers in the bands of
+        `blackbox_afx.features.statistics`.
 
     Returns
     -------
-    array, shape [knots]
+    array, shape [knots] or [BANDS]
     """
-    magnitude = np.abs(np.fft.rfft(wet)) / 10 ** (IMPULSE_DBFS / 20)
-    decibels = 20 * np.log10(magnitude + 10 ** (FLOOR_DB / 20))
-    return np.interp(frequencies, np.linspace(0, 1, len(decibels)), decibels)
+    power = np.square(np.abs(np.fft.rfft(wet)) / 10 ** (IMPULSE_DBFS / 20))
+    floor = 10 ** (FLOOR_DB / 10)
+    if frequencies is None:
+        bank, _ = band_bank(np.arange(len(power)) * rate / len(wet), BANDS)
+        return 10 * np.log10(power @ bank + floor)
+    return np.interp(frequencies, np.linspace(0, 1, len(power)), 10 * np.log10(power + floor))
 
 
 def measure_responses(
-    worker: Any, spec: ChainSpec, seed: int, count: int, plan: PatchPlan, rate: int, taps: int, frequencies: np.ndarray
+    worker: Any,
+    spec: ChainSpec,
+    seed: int,
+    count: int,
+    plan: SettingPlan,
+    rate: int,
+    taps: int,
+    frequencies: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Measure the plugin's response at random settings; those whose render fails are left out.
 
@@ -64,14 +79,14 @@ def measure_responses(
     worker : Worker
     spec : ChainSpec
     seed, count : int
-    plan : PatchPlan
+    plan : SettingPlan
         Says how settings are drawn.
     rate : int
         Hertz.
     taps : int
         Samples rendered.
-    frequencies : array, shape [knots]
-        Shares of the Nyquist frequency.
+    frequencies : array, shape [knots], optional
+        As `response_db`.
 
     Returns
     -------
@@ -98,7 +113,7 @@ def measure_responses(
             worker.note(f"{spec.label}: {error}")
             worker.forget(spec)
             continue
-        rows.append((values.astype(np.float32), response_db(wet[0], frequencies).astype(np.float32)))
+        rows.append((values.astype(np.float32), response_db(wet[0], rate, frequencies).astype(np.float32)))
     if not rows:
         raise PluginError(f"{spec.label}: none of {count} responses could be measured; probe the plugin again")
     return dict(zip(("values", "decibels"), map(np.stack, zip(*rows, strict=True)), strict=True))

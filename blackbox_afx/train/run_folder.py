@@ -48,7 +48,6 @@ class RunFolder:
             if force and not resume and self.path.exists():
                 shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / "shards").mkdir(exist_ok=True)
             if force:
                 self.allow_replace()
         except OSError as error:
@@ -115,25 +114,27 @@ class RunFolder:
         with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
-    def shard_path(self, index: int) -> Path:
-        """Where a shard lies."""
-        return self.path / "shards" / f"{index:05d}.npz"
+    def shard_path(self, index: int, kind: str = "shards") -> Path:
+        """Where a shard lies: of training pairs, or of another kind, which has a folder of its own."""
+        return self.path / kind / f"{index:05d}.npz"
 
-    def has_shard(self, index: int) -> bool:
+    def has_shard(self, index: int, kind: str = "shards") -> bool:
         """Whether a shard is there and whole."""
-        return zipfile.is_zipfile(self.shard_path(index))
+        return zipfile.is_zipfile(self.shard_path(index, kind))
 
-    def write_shard(self, index: int, arrays: dict[str, np.ndarray]) -> None:
-        """Write one shard of training pairs atomically."""
-        beside = self.shard_path(index).with_suffix(".part")
+    def write_shard(self, index: int, arrays: dict[str, np.ndarray], kind: str = "shards") -> None:
+        """Write one shard atomically."""
+        place = self.shard_path(index, kind)
+        place.parent.mkdir(exist_ok=True)
+        beside = place.with_suffix(".part")
         with open(beside, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-        os.replace(beside, self.shard_path(index))
+        os.replace(beside, place)
 
-    def read_shard(self, index: int) -> dict[str, np.ndarray] | None:
+    def read_shard(self, index: int, kind: str = "shards") -> dict[str, np.ndarray] | None:
         """Read one shard, or give None where it is missing or unreadable."""
         try:
-            with np.load(self.shard_path(index), allow_pickle=False) as archive:
+            with np.load(self.shard_path(index, kind), allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             return None

@@ -21,7 +21,7 @@ from blackbox_afx.networks.controller import ResidualController
 from blackbox_afx.networks.residual import fast_matrices
 from blackbox_afx.networks.search import SearchController
 from blackbox_afx.networks.style import StyleNetwork
-from blackbox_afx.proxies.feature_proxy import FeatureProxy
+from blackbox_afx.proxies.feature_proxy import FeatureProxy, filtered
 from blackbox_afx.train.loop import step_seed
 
 FIT_EXAMPLES = 20000
@@ -121,12 +121,20 @@ def _order(seed: int, stage: str, turn: int, count: int) -> np.ndarray:
     return np.random.default_rng(step_seed(seed, stage, -1 - turn)).permutation(count)
 
 
+@torch.no_grad()
 def fit_proxy(proxy: FeatureProxy, examples: Examples, seed: int) -> None:
-    """Measure the proxy's standardisation."""
+    """Measure the proxy's standardisation; a response that leads away from what the chain does is forgotten.
+
+    A gate shuts out the quiet impulse that responses are measured with, and passes what is louder.
+    """
     clip, setting, half = examples.sample(seed)
     dry, wet = examples.dry[clip, half].float(), examples.wet[clip, setting, half].float()
     proxy.source.fit(dry.mean(0), dry.std(0))
-    proxy.change.fit((wet - dry).mean(0), (wet - dry).std(0))
+    left = wet - filtered(dry, proxy.response.knots_db(examples.values[clip, setting]))
+    if left.abs().mean() > (wet - dry).abs().mean():
+        proxy.forget_response()
+        left = wet - dry
+    proxy.change.fit(left.mean(0), (wet - dry).std(0))
 
 
 def proxy_loss(proxy: FeatureProxy, examples: Examples, seed: int, batch: int) -> Callable[[int], Tensor]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.signal
 import torch
 
-from blackbox_afx.features.statistics import DIMENSION
-from blackbox_afx.proxies.feature_proxy import FeatureProxy
+from blackbox_afx.features.statistics import BANDS, DIMENSION, LAYOUT, statistics
+from blackbox_afx.proxies.curve import Curve
+from blackbox_afx.proxies.feature_proxy import IN_BANDS, FeatureProxy, filtered
+from blackbox_afx.train.responses import impulse, response_db
 
 
 def data(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -45,3 +48,39 @@ def test_a_number_that_never_moves_is_not_divided_by_zero():
     proxy.source.fit(torch.zeros(DIMENSION), torch.zeros(DIMENSION))
     proxy.change.fit(torch.zeros(DIMENSION), torch.zeros(DIMENSION))
     assert torch.isfinite(proxy(torch.full((2, DIMENSION), 1e6), torch.rand(2, 1))).all()
+
+
+def test_a_measured_response_says_what_a_filter_does_to_the_bands():
+    """Scipy's filter on noise: the statistics move as the response that its impulse was measured with."""
+    sections = scipy.signal.butter(2, [400, 4000], "band", fs=24000, output="sos")
+    noise = 0.1 * np.random.default_rng(0).standard_normal(72000)
+    dry, wet = (
+        torch.from_numpy(statistics(audio.astype(np.float32), 24000))[None]
+        for audio in (noise, scipy.signal.sosfilt(sections, noise))
+    )
+    response = response_db(scipy.signal.sosfilt(sections, impulse(8192)), 24000)
+    said = filtered(dry, torch.from_numpy(response).float()[None])
+    for name in IN_BANDS:
+        gap = (said - wet)[:, LAYOUT[name]].abs()
+        assert gap.mean() < 0.1 * (dry - wet)[:, LAYOUT[name]].abs().mean(), name
+        # Which frames are the loudest changes with the filter.
+        assert gap.median() < (0.6 if name == "by_level" else 0.3), name
+    for name in set(LAYOUT) - set(IN_BANDS):
+        assert torch.equal(said[:, LAYOUT[name]], dry[:, LAYOUT[name]])
+
+
+def test_a_told_response_is_what_an_untrained_proxy_begins_from_and_stays_as_it_is():
+    torch.manual_seed(0)
+    curve = Curve(2, 256, BANDS)
+    torch.nn.init.normal_(curve.last.weight, std=0.1)
+    proxy = FeatureProxy(2, width=64)
+    torch.nn.init.zeros_(proxy.last.weight)
+    torch.nn.init.zeros_(proxy.last.bias)
+    at, dry = torch.rand(3, 2), torch.full((3, DIMENSION), -40.0)
+    assert torch.equal(proxy(dry, at), dry)
+    proxy.take_response(curve)
+    assert torch.allclose(proxy(dry, at), filtered(dry, curve.knots_db(at)), atol=1e-4)
+    proxy.error(dry, at, dry + 1).backward()
+    assert all(weight.grad is None for weight in proxy.response.parameters())
+    proxy.forget_response()
+    assert torch.equal(proxy(dry, at), dry)

@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 from blackbox_afx.networks.controller_file import load_card
 from tests.train.runs import PLAN, command, prepare, start
 
-AUDIO_PLAN = msgspec.structs.replace(PLAN, audio_steps=8)
+AUDIO_PLAN = msgspec.structs.replace(PLAN, audio_steps=8, responses=600)
 STAGES = {
     "pairs": "shards/00001.npz",
-    "proxy": "shards.json",
+    "responses": "shards.json",
+    "proxy": "response_done.safetensors",
     "controller": "proxy.safetensors",
     "audio": "best.safetensors",
 }
