@@ -148,7 +148,7 @@ def load_chain_proxy(spec: ChainSpec, names: tuple[str, ...], sample_rate: int) 
     ProxyError
         A proxy of another plugin, or of other controls or ranges of it.
     """
-    names = names or tuple(_of_profile(profile) for profile in spec.profiles)
+    names = names or tuple(_of_profile(profile, sample_rate) for profile in spec.profiles)
     if len(names) != len(spec.profiles):
         raise UsageError(
             f"{len(names)} proxies for the {len(spec.profiles)} plugins of {spec.label}; "
@@ -172,18 +172,25 @@ def load_chain_proxy(spec: ChainSpec, names: tuple[str, ...], sample_rate: int) 
     return ChainProxy(proxies)
 
 
-def _of_profile(profile: Profile) -> str:
-    """Find the proxy on the shelves that was trained on this profile."""
+def find_proxy(profile: Profile, sample_rate: int) -> str | None:
+    """Name the proxy on the shelves that was trained on this very profile, at this rate; None where there is none."""
     for item in shelf.items("proxies"):
         try:
             with safe_open(item.path, framework="pt") as file:
                 metadata = file.metadata() or {}
-            known = msgspec.json.decode(metadata[METADATA_KEY], type=ProxyCard).profile
+            known = msgspec.json.decode(metadata[METADATA_KEY], type=ProxyCard)
         except (SafetensorError, OSError, KeyError, msgspec.DecodeError, ProfileError):
             continue
-        if known.fingerprint() == profile.fingerprint():
+        if known.profile.fingerprint() == profile.fingerprint() and known.sample_rate == sample_rate:
             return item.name
-    raise UsageError(
-        f"no proxy of {profile.label} with these controls is on the shelves; train one with "
-        f"`afx proxy train {profile.name} --audio DIR --out DIR`, and name it with --proxy"
-    )
+    return None
+
+
+def _of_profile(profile: Profile, sample_rate: int) -> str:
+    name = find_proxy(profile, sample_rate)
+    if name is None:
+        raise UsageError(
+            f"no proxy of {profile.label} with these controls at {sample_rate} Hz is on the shelves; train one with "
+            f"`afx proxy train {profile.name} --audio DIR --out DIR`, and name it with --proxy"
+        )
+    return name

@@ -79,7 +79,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     )
     warm_s = _step_s(network, loss)
     shares = recipe.shares
-    worth_a_trial = run.method.has_audio_stage and shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
+    worth_a_trial = run.effect_module is not None and shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
     audio_s = _audio_step_s(run, book) if worth_a_trial else 0.0
     audio = shares.audio if audio_s else 0.0
     time_left = SAFETY * (run.clock.left_s - 2 * judge.seconds - 3.0)
@@ -97,7 +97,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     most_proxy = max(50, round(PASSES * per_pass * warm_batch / recipe.batch))
     left = 1.0 - GUIDE_SHARE if run.method.guide else 1.0
     audio_steps = int(left * audio * unit / audio_s) if audio_s else 0
-    if recipe.examples and run.method.has_audio_stage:
+    if recipe.examples and run.effect_module is not None:
         audio_steps = -(-recipe.examples // recipe.audio_batch)
     return StepPlan(
         shards=shards_wanted,

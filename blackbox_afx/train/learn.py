@@ -26,6 +26,7 @@ from blackbox_afx.train.calibrate import calibrate
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.effects import Context, describe_effect, make_effect, probe_steps
 from blackbox_afx.train.guide import Guide, guide_plan, guide_seconds, make_guide
+from blackbox_afx.train.imitate import proxy_names
 from blackbox_afx.train.judge import Judge, Scores
 from blackbox_afx.train.learner import Learner, calibrate_audio, fit_standardisation, wants_warm_start
 from blackbox_afx.train.loop import Stage, run_stage, step_seed
@@ -145,7 +146,10 @@ class Run:
         self.farm = Farm(jobs, log=str(self.folder.path / "native.log"))
         self.effect = FarmEffect(self.farm, self.spec, recipe.sample_rate)
         # Made last of all that draws from torch: a method's own weights leave the network's as they are.
-        self.effect_module = self._effect_module(resume)
+        self.effect_module: torch.nn.Module | None = None
+        # Proxies that nobody named may have to be trained first, when the recordings are read.
+        if self.method.effect_name != "straight_through" or recipe.proxies or not self.warm:
+            self.effect_module = self._effect_module(recipe.proxies, resume)
         learns = self.effect_module if self.method.effect_name == "tcn" else None
         self.learner = Learner(self.network, learns)
         self.material = Material(
@@ -175,7 +179,7 @@ class Run:
                 options.pop(name, None)
         return {"encoder": recipe.encoder, "controller": controller, **options}
 
-    def _effect_module(self, resume: bool) -> torch.nn.Module | None:
+    def _effect_module(self, proxies: tuple[str, ...], resume: bool) -> torch.nn.Module | None:
         if not self.method.has_audio_stage:
             return None
         context = Context(
@@ -183,7 +187,7 @@ class Run:
             sample_rate=self.recipe.sample_rate,
             method=self.method,
             box=self.effect,
-            proxies=self.recipe.proxies,
+            proxies=proxies,
             options=self.recipe.effect_options,
         )
         try:
@@ -404,6 +408,8 @@ class Run:
             network=self.network,
             protocol=self.recipe.protocol,
         )
+        if self.effect_module is None and self.method.has_audio_stage:
+            self.imitate()
         plan = self.plan(book, judge)
         around = None
         if self.warm:
@@ -414,10 +420,19 @@ class Run:
                 around = own_positions(self.network, examples, self.seed)
             del examples
             self.judge_stage("warm start", judge)
-        if plan.audio_steps and self.method.has_audio_stage:
+        if plan.audio_steps and self.effect_module is not None:
             self.audio_stage(plan, book, judge, around)
             self.judge_stage("audio", judge)
         return self.finish(plan, facts)
+
+    def imitate(self) -> None:
+        """Make the effect module of a method that needs proxies; without them the warm start is all there is."""
+        names = proxy_names(self)
+        if names is None:
+            return
+        # What a proxy's training drew must not decide what comes after it.
+        with torch.random.fork_rng(devices=[]):
+            self.effect_module = self._effect_module(names, True)
 
     def reserve_after_pairs(self) -> float:
         """Seconds that the stages after the pairs need at least."""

@@ -19,6 +19,9 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pairs, responses, proxy, controller, audio : float >= 0
         Making training pairs; measuring the chain's responses; the feature proxy; the controller's warm start; the
         audio loss through the plugin.
+    imitate : float >= 0
+        Waveform proxies of plugins that have none on the shelves, where the method needs them: a share of the whole
+        budget, taken before the others.
     """
 
     pairs: float = 0.36
@@ -26,15 +29,14 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     proxy: float = 0.2
     controller: float = 0.35
     audio: float = 0.05
+    imitate: float = 0.2
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(f"shares.{name} = {getattr(self, name)}; expected 0 or more")
         if min(self.pairs, self.proxy, self.controller) <= 0:
-            raise RecipeError(
-                "the shares of pairs, proxy and controller must be above 0; only responses and audio may be left out"
-            )
+            raise RecipeError("the shares of pairs, proxy and controller must be above 0; the others may be left out")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
