@@ -173,8 +173,11 @@ def load_chain_proxy(spec: ChainSpec, names: tuple[str, ...], sample_rate: int) 
 
 
 def find_proxy(profile: Profile, sample_rate: int) -> str | None:
-    """Name the proxy on the shelves that was trained on this very profile, at this rate; None where there is none."""
-    for item in shelf.items("proxies"):
+    """Name the proxy on the shelves that was trained on this very profile, at this rate; None where there is none.
+
+    Of several, one's own goes before one that ships.
+    """
+    for item in sorted(shelf.items("proxies"), key=lambda item: item.origin == "shipped"):
         try:
             with safe_open(item.path, framework="pt") as file:
                 metadata = file.metadata() or {}

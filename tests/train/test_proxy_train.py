@@ -37,7 +37,7 @@ SMALL = ProxyRecipe(
     average=0.9,
     held_out=4,
     noise=1.0,
-    responses=400,
+    responses=1500,
 )
 
 
