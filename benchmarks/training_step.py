@@ -25,6 +25,7 @@ from blackbox_afx.errors import PluginError
 from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.train.learn import Run
 from blackbox_afx.train.recipe import Recipe
+from blackbox_afx.train.stages import audio_loss
 
 
 def profiles(names: list[str]):
@@ -77,7 +78,7 @@ def main() -> None:
         )
         with run.farm:
             book, _, _ = run.material.books(options.audio, options.where)
-            loss = run.audio_loss(book)
+            loss = audio_loss(run, book)
             for step in range(options.steps + 2):
                 at_work = run.farm.busy_s
                 began = time.perf_counter()

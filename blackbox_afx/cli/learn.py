@@ -13,7 +13,7 @@ from blackbox_afx.cli.run_options import DEFAULTS, RunOptions
 from blackbox_afx.errors import UsageError
 
 if TYPE_CHECKING:
-    from blackbox_afx.train.learn import Learned
+    from blackbox_afx.train.learned import Learned
 
 START_S = 0.5
 """What starting Python and ending its processes takes, roughly."""

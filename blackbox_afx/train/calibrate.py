@@ -17,6 +17,7 @@ from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.budget import StepPlan
 from blackbox_afx.train.guide import GUIDE_SHARE
 from blackbox_afx.train.response_stage import LEAST
+from blackbox_afx.train.stages import audio_loss, response_stage
 from blackbox_afx.train.warm_start import Examples, controller_loss, proxy_loss
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     audio = shares.audio if audio_s else 0.0
     time_left = SAFETY * (run.clock.left_s - 2 * judge.seconds - 3.0)
     unit = max(time_left, 1.0) / (shares.pairs + shares.responses + shares.proxy + shares.controller + audio)
-    responses = run.response_stage(proxy).affordable(shares.responses * unit) if shares.responses else 0
+    responses = response_stage(run, proxy).affordable(shares.responses * unit) if shares.responses else 0
     wanted = max(count * TRIAL_CLIPS, round(shares.pairs * unit / clip_s))
     wanted = max(1, int(min(wanted, material.most_clips)))
     # Short budgets are cut into smaller pieces: between them the clock is looked at.
@@ -152,7 +153,7 @@ def _step_s(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> float:
 
 
 def _audio_step_s(run: Run, book: str) -> float:
-    loss = run.audio_loss(book)
+    loss = audio_loss(run, book)
     kept = {name: tensor.clone() for name, tensor in run.learner.state_dict().items()}
     times = []
     for step in range(2):

@@ -12,81 +12,33 @@ import numpy as np
 import torch
 
 from blackbox_afx.errors import AfxError, OutputError, UsageError
-from blackbox_afx.grads.bridge import BlackBoxEffect
-from blackbox_afx.networks.controller_file import ControllerCard, save_controller
 from blackbox_afx.networks.search import SEARCH_OPTIONS
 from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.profile import Profile
-from blackbox_afx.proxies.feature_proxy import FeatureProxy
-from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.budget import Report, StepPlan, Ticker
 from blackbox_afx.train.calibrate import calibrate
+from blackbox_afx.train.calibrate_audio import calibrate_audio
 from blackbox_afx.train.effect import FarmEffect
-from blackbox_afx.train.effects import Context, describe_effect, make_effect, probe_steps
-from blackbox_afx.train.guide import Guide, guide_plan, guide_seconds, make_guide
+from blackbox_afx.train.effects import Context, make_effect
 from blackbox_afx.train.imitate import proxy_names
 from blackbox_afx.train.judge import Judge, Scores
-from blackbox_afx.train.learner import Learner, calibrate_audio, fit_standardisation, wants_warm_start
-from blackbox_afx.train.loop import Stage, run_stage, step_seed
+from blackbox_afx.train.learned import Learned, finish
+from blackbox_afx.train.learner import Learner, wants_warm_start
+from blackbox_afx.train.loop import Stage, run_stage
 from blackbox_afx.train.material import Material, name_skipped
 from blackbox_afx.train.methods import find_method
-from blackbox_afx.train.patches import SettingPlan
 from blackbox_afx.train.recipe import Recipe
-from blackbox_afx.train.response_stage import ResponseStage
 from blackbox_afx.train.run_folder import RunFolder
-from blackbox_afx.train.versions import versions
-from blackbox_afx.train.warm_start import (
-    Examples,
-    controller_loss,
-    fit_controller,
-    fit_proxy,
-    own_positions,
-    proxy_loss,
-)
+from blackbox_afx.train.stages import KEPT, audio_stage, warm_start
+from blackbox_afx.train.warm_start import own_positions
 
-INPUT_PEAK_DBFS = -12.0
-END_RESERVE_S = 2.0
-PROXY_AVERAGE = 0.999
-KEPT = 0.7
-"""Part of its share that a stage keeps, however late those before it are."""
 LEAST_HELD_OUT, HELD_OUT_A_MINUTE = 12, 16
 LOOKS = 4
 """A long warm start is judged in between, every so many parts of it, so that progress has a score to show."""
 LOOK_SHARE = 0.03
 """Most of a stage's time that such looks may take."""
-
-
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """Hold what a run made.
-
-    Parameters
-    ----------
-    path : Path
-        The controller file.
-    card : ControllerCard
-    scores : dict of Scores
-        By stage, on held-out pairs.
-    chosen : str
-        The stage whose network was kept.
-    cut : tuple of str
-        Stages that the deadline stopped early.
-    late : tuple of str
-        Stages that ran so late that the clock brought their learning rate down: such a run does not repeat exactly.
-    skipped : tuple of str
-        Recordings that could not be used.
-    seconds : float
-    """
-
-    path: Path
-    card: ControllerCard
-    scores: dict[str, Scores]
-    chosen: str
-    cut: tuple[str, ...]
-    late: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    seconds: float
 
 
 class Run:
@@ -246,122 +198,6 @@ class Run:
 
         return after_step
 
-    def response_stage(self, proxy: FeatureProxy) -> ResponseStage:
-        """Make the stage in which a proxy is told the chain's response in each band."""
-        shares = self.recipe.shares
-        return ResponseStage(
-            proxy.response,
-            self.spec,
-            self.farm,
-            SettingPlan(),
-            rate=self.recipe.sample_rate,
-            seed=self.seed,
-            folder=self.folder,
-            clock=self.clock,
-            reserve_s=END_RESERVE_S + (shares.proxy + shares.controller) * KEPT * self.clock.budget_s,
-            tell=lambda share, words: self.tick("responses", share, words),
-        )
-
-    def warm_start(self, plan: StepPlan, examples: Examples, judge: Judge) -> None:
-        """Train the feature proxy, then the controller through it."""
-        recipe = self.recipe
-        torch.manual_seed(step_seed(self.seed, "proxy", -1))
-        examples = examples.to(self.device)
-        proxy = FeatureProxy(len(self.spec.space)).to(self.device)
-        if plan.responses:
-            self.response_stage(proxy).run(plan.responses)
-        fit_proxy(proxy, examples, self.seed)
-        left = END_RESERVE_S + recipe.shares.controller * KEPT * self.clock.budget_s
-        stage = Stage(
-            name="proxy", steps=plan.proxy_steps, learning_rate=recipe.proxy_rate, average=PROXY_AVERAGE, reserve_s=left
-        )
-        self.train(stage, proxy, proxy_loss(proxy, examples, self.seed, plan.batch))
-        fit_controller(self.network, examples, self.seed, proxy, self.spec.space.continuous)
-        stage = Stage(
-            name="controller",
-            steps=plan.warm_steps,
-            learning_rate=recipe.controller_rate,
-            weight_decay=0.05,
-            reserve_s=END_RESERVE_S + 2 * plan.score_s,
-        )
-        loss = controller_loss(
-            self.network,
-            proxy,
-            examples,
-            seed=self.seed,
-            batch=plan.warm_batch,
-            foreign=recipe.foreign,
-            regression=recipe.regression,
-            continuous=self.spec.space.continuous,
-        )
-        self.train(stage, self.network, loss, self.look(plan.warm_steps, recipe.shares.controller, plan, judge))
-
-    def audio_loss(self, book: str, guide: Guide | None = None) -> AudioLoss:
-        """Assemble the audio loss with the method's effect module; without its guide the same number of calls."""
-        assert self.effect_module is not None
-        module = self.effect_module
-        if guide is not None:
-            # A batch of equally long clips comes out as a list, which the bridge stacks.
-            box: Any = self.effect
-            estimator = guide.estimator(self.spec, **self.method.options)
-            steps = probe_steps(self.spec, self.method)
-            module = BlackBoxEffect(box, estimator, steps, snap=self.spec.space.snap, guide=guide.direction)
-        return AudioLoss(
-            self.network,
-            module,
-            self.farm,
-            self.spec,
-            book,
-            batch=self.recipe.audio_batch,
-            segment=self.recipe.segment,
-            hold=self.recipe.hold if self.method.means_controls else 0.0,
-            protocol=self.recipe.protocol,
-            foreign=self.recipe.audio_foreign,
-            seed_of=lambda step: step_seed(self.seed, "audio-pairs", step),
-            count=self.effect.count,
-        )
-
-    def guide(self, book: str, around: np.ndarray | None, reserve_s: float) -> Guide:
-        """Make the method's guide at settings that the controller asks for, or read the one an earlier sitting made."""
-        place = self.folder.path / "guide.safetensors"
-        if not place.exists():
-            seconds = guide_seconds(self.clock, self.recipe.shares.audio, reserve_s)
-            made = make_guide(
-                self.farm,
-                self.spec,
-                book,
-                probe_steps(self.spec, self.method),
-                plan=guide_plan(self.spec, seconds, self.farm.n_jobs, self.recipe.sample_rate),
-                around=around,
-                seed=step_seed(self.seed, "guide", 0),
-                tell=lambda share, words: self.tick("guide", share, words),
-            )
-            made.save(place)
-        return Guide.load(place)
-
-    def audio_stage(self, plan: StepPlan, book: str, judge: Judge, around: np.ndarray | None) -> None:
-        """Train on the audio loss through the effect module."""
-        recipe = self.recipe
-        reserve_s = END_RESERVE_S + plan.score_s
-        guide = self.guide(book, around, reserve_s) if self.method.guide else None
-        stage = Stage(
-            name="audio",
-            steps=plan.audio_steps,
-            learning_rate=recipe.audio_rate,
-            schedule=recipe.schedule,
-            beta2=0.999 if recipe.schedule == "paper" else 0.98,
-            warm_up=5,
-            weight_decay=recipe.weight_decay,
-            clip_norm=recipe.clip_norm,
-            average=recipe.average,
-            reserve_s=reserve_s,
-        )
-        loss = self.audio_loss(book, guide)
-        if not self.warm:
-            fit_standardisation(self.network, loss.pairs)
-        share = recipe.shares.audio if self.warm else 1.0
-        self.train(stage, self.learner, loss, self.look(plan.audio_steps, share, plan, judge))
-
     def train(
         self,
         stage: Stage,
@@ -415,15 +251,15 @@ class Run:
         if self.warm:
             examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
             self.ticker.keep()
-            self.warm_start(plan, examples, judge)
+            warm_start(self, plan, examples, judge)
             if self.method.guide and plan.audio_steps:
                 around = own_positions(self.network, examples, self.seed)
             del examples
             self.judge_stage("warm start", judge)
         if plan.audio_steps and self.effect_module is not None:
-            self.audio_stage(plan, book, judge, around)
+            audio_stage(self, plan, book, judge, around)
             self.judge_stage("audio", judge)
-        return self.finish(plan, facts)
+        return finish(self, plan, facts)
 
     def imitate(self) -> None:
         """Make the effect module of a method that needs proxies; without them the warm start is all there is."""
@@ -455,55 +291,6 @@ class Run:
         plan = calibrate(self, book, judge) if self.warm else calibrate_audio(self, book, judge)
         self.folder.write_json("plan.json", msgspec.to_builtins(plan))
         return plan
-
-    def finish(self, plan: StepPlan, facts: dict[str, Any]) -> Learned:
-        """Take the best stage's weights and write the controller."""
-        found = self.folder.load_tensors("best.safetensors")
-        chosen = "warm start"
-        if found is not None:
-            self.learner.load_state_dict(found[0])
-            chosen = found[1]["stage"]
-        about, weights = {}, {}
-        if self.method.renders_itself and self.effect_module is not None:
-            about, weights = describe_effect(self.effect_module, self.method.effect_name)
-        kept = self.folder.read_json("scores.json") or {}
-        card = ControllerCard(
-            profiles=self.spec.profiles,
-            network=self.network_options,
-            sample_rate=self.recipe.sample_rate,
-            segment=self.recipe.segment,
-            input_peak_dbfs=INPUT_PEAK_DBFS,
-            method=self.recipe.method,
-            seed=self.seed,
-            minutes=self.minutes,
-            recipe=msgspec.to_builtins(self.recipe),
-            plan=msgspec.to_builtins(plan),
-            scores={
-                "held_out": kept,
-                "chosen": chosen,
-                "cut": self.clock.cut,
-                "late": self.clock.late,
-                "lost_pairs": self.material.lost,
-            },
-            versions=versions(),
-            data={key: facts[key] for key in ("found", "train", "val")},
-            effect=about,
-        )
-        # A kill between these lines must not make a resume ask for --force.
-        self.folder.allow_replace()
-        save_controller(self.folder.out, self.network.eval(), card, weights)
-        seconds = self.clock.spent_s
-        self.folder.clear()
-        return Learned(
-            path=self.folder.out,
-            card=card,
-            scores=self.scores,
-            chosen=chosen,
-            cut=tuple(self.clock.cut),
-            late=tuple(self.clock.late),
-            skipped=tuple(facts["skipped"]),
-            seconds=seconds,
-        )
 
 
 def learn(

@@ -22,7 +22,8 @@ from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.proxies.proxy_file import ProxyCard, save_proxy
 from blackbox_afx.proxies.waveform import Frozen, WaveformProxy, output_gain
 from blackbox_afx.train.effects import Context, make_effect
-from blackbox_afx.train.learn import Learned, learn
+from blackbox_afx.train.learn import learn
+from blackbox_afx.train.learned import Learned
 from blackbox_afx.train.methods import METHODS
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.transfer.style_controller import StyleController
