@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -35,7 +36,13 @@ def farm():
 
 def running() -> set[psutil.Process]:
     """Processes of this one's farms, those of other tests included."""
-    return {child for child in psutil.Process().children() if "LokyProcess" in " ".join(child.cmdline())}
+    found = set()
+    for child in psutil.Process().children():
+        # One that ended between the listing and the question has no command line any more.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "LokyProcess" in " ".join(child.cmdline()):
+                found.add(child)
+    return found
 
 
 def twenty(**odd):
