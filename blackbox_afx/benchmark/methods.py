@@ -21,6 +21,8 @@ BASELINES = ("defaults", "random", "rb-dsp", "matchering")
 CHAINLESS = ("rb-dsp", "matchering")
 """Those that need no chain."""
 ORACLE = "oracle"
+ON_PLUGINS = "-on-plugins"
+"""What follows the name of a controller whose settings the plugins render beside its own audio."""
 BATCH = 16
 
 
@@ -187,7 +189,8 @@ def load_methods(
     for path in map(Path, paths):
         stem = path.resolve().parent.name if path.stem == "weights" else path.stem
         name, count = stem, 1
-        while name in ("input", ORACLE, *BASELINES, *(method.name for method in methods)):
+        taken = {"input", ORACLE, *BASELINES, *(method.name for method in methods)}
+        while taken & {name, name + ON_PLUGINS}:
             count += 1
             name = f"{stem}-{count}"
         network, card = load_controller(path)
@@ -201,7 +204,7 @@ def load_methods(
             from blackbox_afx.benchmark.own_audio import OwnAudioMethod
 
             methods.append(OwnAudioMethod(name, cast(StyleNetwork, network), card, path))
-            name += "-on-plugins"
+            name += ON_PLUGINS
         if not itself or (on_plugins and card.means_controls):
             methods.append(ControllerMethod(name, cast(StyleNetwork, network), card))
     rates = {method.card.sample_rate for method in methods}

@@ -151,6 +151,8 @@ def load_controller(path: str | os.PathLike[str]) -> tuple[nn.Module, Controller
         network = make_style_network(controls=controls, **card.network)
         network.load_state_dict({name: t for name, t in tensors.items() if not name.startswith(EFFECT)})
     except (RuntimeError, TypeError, ValueError, RecipeError) as error:
+        if "proxy.response" in str(error):
+            raise ControllerError(f"{path}: learned by an earlier version of this project; learn it again") from None
         raise ControllerError(
             f"{path}: the weights do not fit the network it names ({' '.join(str(error).split())[:200]})"
         ) from None

@@ -44,6 +44,10 @@ class Curve(nn.Module):
         # A band's gain multiplies a shape that frequency and Q set: a product is what the network should start from.
         self.factor = nn.Linear(width, width)
         self.last = nn.Linear(width, knots)
+        self.forget()
+
+    def forget(self) -> None:
+        """Make the curve flat again."""
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 

@@ -73,8 +73,7 @@ class FeatureProxy(nn.Module):
 
     def forget_response(self) -> None:
         """Make the response flat again."""
-        nn.init.zeros_(self.response.last.weight)
-        nn.init.zeros_(self.response.last.bias)
+        self.response.forget()
 
     def forward(self, statistics: Tensor, positions: Tensor) -> Tensor:
         """Predict statistics [batch, DIMENSION] for statistics [batch, DIMENSION] and positions [batch, controls]."""

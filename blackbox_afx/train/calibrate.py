@@ -38,6 +38,11 @@ PASSES = 40
 """Most times that a stage goes over all pairs."""
 
 
+def worth_an_audio_stage(run: Run) -> bool:
+    """Whether a run's audio stage is long enough to be worth its trial."""
+    return run.recipe.shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
+
+
 def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     """Time a few pairs and steps, and split what is left of the budget.
 
@@ -80,12 +85,16 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     )
     warm_s = _step_s(network, loss)
     shares = recipe.shares
-    worth_a_trial = run.effect_module is not None and shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
+    worth_a_trial = run.effect_module is not None and worth_an_audio_stage(run)
     audio_s = _audio_step_s(run, book) if worth_a_trial else 0.0
     audio = shares.audio if audio_s else 0.0
     time_left = SAFETY * (run.clock.left_s - 2 * judge.seconds - 3.0)
-    unit = max(time_left, 1.0) / (shares.pairs + shares.responses + shares.proxy + shares.controller + audio)
+    rest = shares.pairs + shares.proxy + shares.controller + audio
+    unit = max(time_left, 1.0) / (rest + shares.responses)
     responses = response_stage(run, proxy).affordable(shares.responses * unit) if shares.responses else 0
+    if responses < LEAST:
+        # They would teach nothing that the pairs don't.
+        responses, unit = 0, max(time_left, 1.0) / rest
     wanted = max(count * TRIAL_CLIPS, round(shares.pairs * unit / clip_s))
     wanted = max(1, int(min(wanted, material.most_clips)))
     # Short budgets are cut into smaller pieces: between them the clock is looked at.
@@ -113,8 +122,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         held_out=run.held_out,
         score_s=judge.seconds,
         threads=threads,
-        # Fewer teach nothing that the pairs don't.
-        responses=responses if responses >= LEAST else 0,
+        responses=responses,
     )
 
 
@@ -139,8 +147,8 @@ def _best_threads(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> tu
 
 
 def _step_s(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> float:
-    network.requires_grad_(True).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6)
+    network.train()
+    optimizer = torch.optim.AdamW([weight for weight in network.parameters() if weight.requires_grad], lr=1e-6)
     times: list[float] = []
     while len(times) < 2 or (len(times) < STEPS and sum(times) < STEPS_S):
         began = time.monotonic()

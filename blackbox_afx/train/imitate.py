@@ -50,7 +50,12 @@ def proxy_names(run: Run) -> tuple[str, ...] | None:
         )
         return None
     for k in missing:
-        folder = _train(run, spec.profiles[k], run.folder.path / "proxies" / str(k), seconds)
+        folder = run.folder.path / "proxies" / str(k)
+        try:
+            _train(run, spec.profiles[k], folder, seconds)
+        except UsageError as error:
+            run.warn(f"no proxy of {spec.profiles[k].label} could be trained in {seconds:.0f} s: {error}")
+            return None
         cosine = load_proxy(folder)[1].scores["cosine"]
         if not cosine >= LEAST_COSINE:
             run.warn(
@@ -62,26 +67,22 @@ def proxy_names(run: Run) -> tuple[str, ...] | None:
     return tuple(name for name in found if name is not None)
 
 
-def _train(run: Run, profile: Profile, folder: Path, seconds: float) -> Path:
-    """Train one proxy, or take the one that an earlier sitting trained."""
+def _train(run: Run, profile: Profile, folder: Path, seconds: float) -> None:
+    """Train one proxy, if no earlier sitting did."""
     if (folder / "weights.safetensors").exists():
-        return folder
+        return
     parts = "both" if profile.dynamics else "filter"
     recipe = ProxyRecipe(sample_rate=run.recipe.sample_rate, options={"parts": parts}, max_minutes=10.0, held_out=24)
-    try:
-        train_proxy(
-            profile,
-            run.audio,
-            out=folder,
-            where=run.where,
-            minutes=seconds / 60,
-            recipe=recipe,
-            seed=run.seed,
-            jobs=run.farm.n_jobs,
-            device=str(run.device),
-            resume=(folder / "weights.safetensors.run").exists(),
-            report=lambda stage, share, words: run.tick("imitate", share, f"{profile.label}: {words}"),
-        )
-    except UsageError as error:
-        raise UsageError(f"no proxy of {profile.label} could be trained in {seconds:.0f} s: {error}") from None
-    return folder
+    train_proxy(
+        profile,
+        run.audio,
+        out=folder,
+        where=run.where,
+        minutes=seconds / 60,
+        recipe=recipe,
+        seed=run.seed,
+        jobs=run.farm.n_jobs,
+        device=str(run.device),
+        resume=(folder / "weights.safetensors.run").exists(),
+        report=lambda stage, share, words: run.tick("imitate", share, f"{profile.label}: {words}"),
+    )

@@ -17,8 +17,9 @@ from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.profile import Profile
+from blackbox_afx.proxies.proxy_file import load_proxy
 from blackbox_afx.train.budget import Report, StepPlan, Ticker
-from blackbox_afx.train.calibrate import calibrate
+from blackbox_afx.train.calibrate import calibrate, worth_an_audio_stage
 from blackbox_afx.train.calibrate_audio import calibrate_audio
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.effects import Context, make_effect
@@ -114,6 +115,8 @@ class Run:
             keep_audio=bool(self.network.encoder.hears_audio),
         )
         self.scores: dict[str, Scores] = {}
+        # What later readers of the card may want to know of the run, beside its data.
+        self.noted: dict[str, Any] = {}
         self.best_seen = np.inf
         # A short run can't wait for many pairs to be judged.
         self.held_out = min(recipe.held_out, max(LEAST_HELD_OUT, round(HELD_OUT_A_MINUTE * minutes)))
@@ -263,9 +266,12 @@ class Run:
 
     def imitate(self) -> None:
         """Make the effect module of a method that needs proxies; without them the warm start is all there is."""
+        if not (self.recipe.examples or worth_an_audio_stage(self)):
+            return
         names = proxy_names(self)
         if names is None:
             return
+        self.noted["proxies"] = {name: load_proxy(name)[1].scores.get("cosine") for name in names}
         # What a proxy's training drew must not decide what comes after it.
         with torch.random.fork_rng(devices=[]):
             self.effect_module = self._effect_module(names, True)

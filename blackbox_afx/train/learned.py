@@ -80,7 +80,7 @@ def finish(run: Run, plan: StepPlan, facts: dict[str, Any]) -> Learned:
             "lost_pairs": run.material.lost,
         },
         versions=versions(),
-        data={key: facts[key] for key in ("found", "train", "val")},
+        data={key: facts[key] for key in ("found", "train", "val")} | run.noted,
         effect=about,
     )
     # A kill between these lines must not make a resume ask for --force.

@@ -104,6 +104,11 @@ def _response_line(card: ProxyCard) -> list[str]:
     found = card.data.get("responses")
     if not found:
         return []
+    if not found.get("kept", True):
+        return [
+            f"- {found['responses']} responses were measured with a quiet impulse and left aside, as they lead away "
+            "from what becomes of recordings."
+        ]
     return [
         f"- its filter learned {found['responses']} measured responses first: it knows them to "
         f"{found['error_db']:.2f} dB, mean over frequencies and held-out settings."

@@ -38,6 +38,8 @@ from blackbox_afx.train.versions import versions
 from blackbox_afx.train.visited import visited_positions
 
 SAFETY = 0.94
+KEPT = 0.7
+"""Part of their time that patches keep, however long responses take."""
 CHECK_SHARE, CHECK_S = 0.1, 60.0
 """The end of the budget is for measuring the proxy: this share, but no more than that."""
 LOOKS = 5
@@ -142,7 +144,12 @@ class ProxyRun:
         name_skipped(facts["skipped"], self.warn)
         plan = self.patch_plan(book)
         feed = PatchFeed(self.farm, self.spec, book, plan, batch=recipe.batch, seed=self.seed)
-        learned_filter = self.learn_responses(plan)
+        # Few, and without noise: a score to show on the way.
+        held = str(self.folder.path / "clips_val")
+        quiet = msgspec.structs.replace(plan, noise=0.0, visited_share=0.0)
+        glance = PatchFeed(self.farm, self.spec, held, quiet, batch=2, seed=self.seed, stage="glance")
+        seen = [batch for k in range(AHEAD) if (batch := glance(k)) is not None]
+        learned_filter = self.learn_responses(plan, seen)
         steps, threads = self.steps(feed)
         torch.set_num_threads(threads)
         reserve = self.reserve_s
@@ -158,11 +165,6 @@ class ProxyRun:
             reserve_s=reserve,
             slow="network.response." if learned_filter else "",
         )
-        # Few, and without noise: a score to show on the way.
-        held = str(self.folder.path / "clips_val")
-        quiet = msgspec.structs.replace(plan, noise=0.0, visited_share=0.0)
-        glance = PatchFeed(self.farm, self.spec, held, quiet, batch=2, seed=self.seed, stage="glance")
-        seen = [batch for k in range(AHEAD) if (batch := glance(k)) is not None]
         best = {"score": float("inf")}
 
         def look(done: int, averaged: torch.nn.Module) -> bool:
@@ -187,8 +189,12 @@ class ProxyRun:
         )
         return self.finish(done, held, facts)
 
-    def learn_responses(self, plan: PatchPlan) -> bool:
-        """Let a filter's network learn the plugin's measured responses first; say whether there was one to learn."""
+    def learn_responses(self, plan: PatchPlan, seen: list[dict[str, Tensor]]) -> bool:
+        """Let a filter's network learn the plugin's measured responses first; say whether it now knows a filter.
+
+        Responses that lead away from what becomes of recordings are forgotten: a gate shuts out the quiet impulse that
+        they are measured with, and passes what is louder.
+        """
         response = getattr(self.proxy.network, "response", None)
         recipe = self.recipe
         if response is None or recipe.response_share == 0:
@@ -203,16 +209,20 @@ class ProxyRun:
             seed=self.seed,
             folder=self.folder,
             clock=self.clock,
+            reserve_s=self.reserve_s + KEPT * (1 - recipe.response_share) * self.clock.budget_s,
             tell=lambda share, words: self.tick("proxy", recipe.response_share * share, words),
         )
         stored = self.folder.read_json("responses.json")
         if stored is None:
-            seconds = recipe.response_share * (self.clock.left_s - self.reserve_s)
+            seconds = SAFETY * recipe.response_share * (self.clock.left_s - self.reserve_s)
             stored = {"wanted": recipe.responses or max(LEAST, stage.affordable(seconds))}
             self.folder.write_json("responses.json", stored)
         count, error_db = stage.run(stored["wanted"])
-        self.responses = {"responses": count, "error_db": error_db}
-        return True
+        kept = self.score(self.proxy.eval(), seen) < 1.0
+        self.responses = {"responses": count, "error_db": error_db, "kept": kept}
+        if not kept:
+            response.forget()
+        return kept
 
     @property
     def reserve_s(self) -> float:

@@ -32,7 +32,8 @@ CHUNK = 200
 LEAST, MOST = 512, 120_000
 HELD = 0.04
 """Share of them that only tells how good the network is."""
-KIND, DONE, SCORES = "responses", "response_done.safetensors", "response_scores.json"
+KIND, USED = "responses", "responses_used.json"
+DONE, SCORES = "response_done.safetensors", "response_scores.json"
 
 
 class ResponseStage:
@@ -152,11 +153,27 @@ class ResponseStage:
         Tensor [settings, knots]
             In dB.
         """
+        used = self.folder.read_json(USED)
+        if used is None:
+            used = self._measure(wanted)
+            # What the curve began to learn it must find again after a resume.
+            self.folder.write_json(USED, used)
+        shards = [shard for k in used if (shard := self.folder.read_shard(k, KIND)) is not None]
+        if not shards:
+            raise FarmError(f"no response of {self.spec.label} could be measured; probe the plugin again")
+        settings = torch.from_numpy(np.concatenate([shard["values"] for shard in shards]))
+        decibels = torch.from_numpy(np.concatenate([shard["decibels"] for shard in shards]))
+        return settings.to(self.device), decibels.clamp(-LARGEST_DB, LARGEST_DB).to(self.device)
+
+    def _measure(self, wanted: int) -> list[int]:
+        """Measure what is missing of so many responses; the numbers of all chunks that are there."""
         chunks = -(-wanted // CHUNK)
         missing = [k for k in range(chunks) if not self.folder.has_shard(k, KIND)]
-        group = 8 * self.farm.n_jobs
+        # Between groups the clock is looked at.
+        group = 2 * max(2, self.farm.n_jobs)
         for first in range(0, len(missing), group):
-            if first and self.clock.over("response", self.reserve_s):
+            # A machine slower than its calibration still gets something to learn from.
+            if (first or len(missing) < chunks) and self.clock.over("response", self.reserve_s):
                 break
             numbers = missing[first : first + group]
             self.tell(0.0, f"response: {CHUNK * numbers[0]} of {wanted} measured")
@@ -165,19 +182,16 @@ class ResponseStage:
             for k, result in zip(numbers, results, strict=True):
                 if result.value is not None:
                     self.folder.write_shard(k, result.value, KIND)
-        shards = [shard for k in range(chunks) if (shard := self.folder.read_shard(k, KIND)) is not None]
-        if not shards:
-            raise FarmError(f"no response of {self.spec.label} could be measured; probe the plugin again")
-        settings = torch.from_numpy(np.concatenate([shard["values"] for shard in shards]))
-        decibels = torch.from_numpy(np.concatenate([shard["decibels"] for shard in shards]))
-        return settings.to(self.device), decibels.clamp(-LARGEST_DB, LARGEST_DB).to(self.device)
+        return [k for k in range(chunks) if self.folder.has_shard(k, KIND)]
 
     def cost_s(self) -> float:
         """Give the seconds that measuring a response and learning from it take, from a few of them."""
-        self.farm.run([self.job(-1, 8)])  # the first turn loads the plugin
+        workers = max(2, self.farm.n_jobs)
+        # The first turn loads the plugin, in every worker.
+        self.farm.run([self.job(-1 - k, 8) for k in range(2 * workers)])
         began = time.monotonic()
-        self.farm.run([self.job(-2 - k, 32) for k in range(self.farm.n_jobs)])
-        measuring = (time.monotonic() - began) / (32 * self.farm.n_jobs)
+        self.farm.run([self.job(-100 - k, 32) for k in range(workers)])
+        measuring = (time.monotonic() - began) / (32 * workers)
         settings = torch.rand(BATCH, self.curve.controls, device=self.device)
         trial = copy.deepcopy(self.curve).requires_grad_(True)
         times = []

@@ -1,8 +1,9 @@
 """What a filter's network learns from before it hears anything: magnitude responses, measured on the plugin.
 
-An impulse too quiet for any threshold goes through the plugin at a random setting; what comes out is the plugin's
-linear part there. One such render costs a millisecond and names the response at every frequency, where a patch of
-speech and a loss on its spectrogram only hint at it: an equaliser is learned from it in a minute.
+An impulse too quiet for most thresholds goes through the plugin at a random setting; what comes out is the plugin's
+linear part there. Whether it says what becomes of louder audio is looked at by those who use it.
+One such render costs a millisecond and names the response at every frequency, where a patch of speech and a loss on
+its spectrogram only hint at it: an equaliser is learned from it in a minute.
 
 Runs in render workers, so nothing here imports torch.
 
@@ -14,6 +15,7 @@ why a plugin's linear part is measured where its other parts are out of the way.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,11 @@ def impulse(samples: int) -> np.ndarray:
     return audio
 
 
+@functools.lru_cache(maxsize=4)
+def _bank(samples: int, rate: int) -> np.ndarray:
+    return band_bank(np.arange(samples // 2 + 1) * rate / samples, BANDS)[0]
+
+
 def response_db(wet: np.ndarray, rate: int, frequencies: np.ndarray | None = None) -> np.ndarray:
     """Give the magnitude response in dB, from what became of `impulse`.
 
@@ -57,8 +64,7 @@ def response_db(wet: np.ndarray, rate: int, frequencies: np.ndarray | None = Non
     power = np.square(np.abs(np.fft.rfft(wet)) / 10 ** (IMPULSE_DBFS / 20))
     floor = 10 ** (FLOOR_DB / 10)
     if frequencies is None:
-        bank, _ = band_bank(np.arange(len(power)) * rate / len(wet), BANDS)
-        return 10 * np.log10(power @ bank + floor)
+        return 10 * np.log10(power @ _bank(len(wet), rate) + floor)
     return np.interp(frequencies, np.linspace(0, 1, len(power)), 10 * np.log10(power + floor))
 
 

@@ -53,8 +53,11 @@ def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> No
     examples = examples.to(run.device)
     proxy = FeatureProxy(len(run.spec.space)).to(run.device)
     if plan.responses:
-        response_stage(run, proxy).run(plan.responses)
-    fit_proxy(proxy, examples, run.seed)
+        count, error_db = response_stage(run, proxy).run(plan.responses)
+        kept = fit_proxy(proxy, examples, run.seed)
+        run.noted["responses"] = {"responses": count, "error_db": error_db, "kept": kept}
+    else:
+        fit_proxy(proxy, examples, run.seed)
     left = END_RESERVE_S + recipe.shares.controller * KEPT * run.clock.budget_s
     stage = Stage(
         name="proxy", steps=plan.proxy_steps, learning_rate=recipe.proxy_rate, average=PROXY_AVERAGE, reserve_s=left

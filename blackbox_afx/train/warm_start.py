@@ -122,8 +122,10 @@ def _order(seed: int, stage: str, turn: int, count: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def fit_proxy(proxy: FeatureProxy, examples: Examples, seed: int) -> None:
+def fit_proxy(proxy: FeatureProxy, examples: Examples, seed: int) -> bool:
     """Measure the proxy's standardisation; a response that leads away from what the chain does is forgotten.
+
+    Returns whether the response was kept.
 
     A gate shuts out the quiet impulse that responses are measured with, and passes what is louder.
     """
@@ -131,10 +133,12 @@ def fit_proxy(proxy: FeatureProxy, examples: Examples, seed: int) -> None:
     dry, wet = examples.dry[clip, half].float(), examples.wet[clip, setting, half].float()
     proxy.source.fit(dry.mean(0), dry.std(0))
     left = wet - filtered(dry, proxy.response.knots_db(examples.values[clip, setting]))
-    if left.abs().mean() > (wet - dry).abs().mean():
+    kept = bool(left.abs().mean() <= (wet - dry).abs().mean())
+    if not kept:
         proxy.forget_response()
         left = wet - dry
     proxy.change.fit(left.mean(0), (wet - dry).std(0))
+    return kept
 
 
 def proxy_loss(proxy: FeatureProxy, examples: Examples, seed: int, batch: int) -> Callable[[int], Tensor]:

@@ -35,7 +35,6 @@ def test_a_shelf_name_a_file_and_a_folder_are_the_same(comp):
         assert resolve_plugin(token) == comp
 
 
-@pytest.mark.zam
 def test_a_folder_of_the_same_name_hides_no_plugin(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "channel_strip").mkdir()
@@ -45,6 +44,7 @@ def test_a_folder_of_the_same_name_hides_no_plugin(tmp_path, monkeypatch):
         resolve_plugin("nothing")
 
 
+@pytest.mark.zam
 def test_a_plugin_without_a_profile_is_probed_once():
     told: list[str] = []
     first = resolve_plugin("ZamPhono.vst3", note=told.append)

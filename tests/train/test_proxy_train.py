@@ -121,7 +121,8 @@ def test_it_does_not_overwrite(trained, demo_audio):
 
 
 @pytest.mark.slow
-def test_broken_off_it_ends_in_the_same_weights(tmp_path, demo_audio, monkeypatch):
+@pytest.mark.parametrize(("share", "checkpoint"), [(0.3, "response.safetensors"), (0.8, "proxy.safetensors")])
+def test_broken_off_it_ends_in_the_same_weights(share, checkpoint, tmp_path, demo_audio, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_S", -1.0)
     # The faster number of threads is part of the plan, and chance on a busy machine; sums round differently by it.
     monkeypatch.setattr(proxy_train.ProxyRun, "_step_s", lambda self, batch, threads: 0.01 * threads)
@@ -130,12 +131,13 @@ def test_broken_off_it_ends_in_the_same_weights(tmp_path, demo_audio, monkeypatc
     class Broken(Exception):
         pass
 
-    def breaks(stage, share, words):
-        if stage == "proxy" and share > 0.4:
+    def breaks(stage, done, words):
+        if stage == "proxy" and done > share:
             raise Broken
 
     with pytest.raises(Broken):
         train(tmp_path / "p", demo_audio, report=breaks)
+    assert (tmp_path / "p" / "weights.safetensors.run" / checkpoint).exists()
     again = train(tmp_path / "p", demo_audio, resume=True)
     first, second = (load_file(made.folder / "weights.safetensors") for made in (unbroken, again))
     assert all(torch.equal(first[name], second[name]) for name in first)

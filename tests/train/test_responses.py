@@ -78,15 +78,15 @@ def test_a_network_learns_them_and_measures_none_twice(tmp_path):
     with Farm(1) as farm:
         network = Response(3, 48, 48)
         learning = stage(folder, farm, network)
-        _, decibels = learning.measured(2000)
-        count, error_db = learning.run(2000)
-        assert count == 2000
+        _, decibels = learning.measured(4000)
+        count, error_db = learning.run(4000)
+        assert count == 4000
         assert error_db < 0.3 * float(decibels.abs().mean())
         farm.run = pytest.fail
         other = Response(3, 48, 48)
         later = stage(folder, farm, other)
-        _, again = later.measured(2000)
-        assert later.run(2000) == (count, error_db)
+        _, again = later.measured(4000)
+        assert later.run(4000) == (count, error_db)
     assert (again == decibels).all()
     settings = torch.rand(5, 3)
     assert torch.equal(network.knots_db(settings), other.knots_db(settings))
