@@ -91,7 +91,9 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     time_left = SAFETY * (run.clock.left_s - 2 * judge.seconds - 3.0)
     rest = shares.pairs + shares.proxy + shares.controller + audio
     unit = max(time_left, 1.0) / (rest + shares.responses)
-    responses = response_stage(run, proxy).affordable(shares.responses * unit) if shares.responses else 0
+    # Of a short budget finding out what they cost would take too much.
+    measured = shares.responses and run.clock.budget_s >= SHORT_S
+    responses = response_stage(run, proxy).affordable(shares.responses * unit) if measured else 0
     if responses < LEAST:
         # They would teach nothing that the pairs don't.
         responses, unit = 0, max(time_left, 1.0) / rest
