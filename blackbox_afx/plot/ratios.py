@@ -77,7 +77,8 @@ def plot_ratios(report: dict[str, Any], path: str | Path, *, force: bool = False
         axes.set_visible(False)
     figure.suptitle(
         f"Protocol {report['protocol']}: share of the input's error, {report['pairs']} pairs, "
-        f"{len(report['speakers'])} speakers or artists (bars: 95 % intervals; dashed: the input)",
+        # Few columns make a narrow picture.
+        f"{len(report['speakers'])} speakers or artists{' ' if columns > 2 else chr(10)}(bars: 95 % intervals; dashed: the input)",
         x=0.01,
         ha="left",
         fontsize=10,
