@@ -75,10 +75,11 @@ def plot_ratios(report: dict[str, Any], path: str | Path, *, force: bool = False
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[len(metrics) :]:
         axes.set_visible(False)
+    # Few columns make a narrow picture.
+    gap = " " if columns > 2 else "\n"
     figure.suptitle(
         f"Protocol {report['protocol']}: share of the input's error, {report['pairs']} pairs, "
-        # Few columns make a narrow picture.
-        f"{len(report['speakers'])} speakers or artists{' ' if columns > 2 else chr(10)}(bars: 95 % intervals; dashed: the input)",
+        f"{len(report['speakers'])} speakers or artists{gap}(bars: 95 % intervals; dashed: the input)",
         x=0.01,
         ha="left",
         fontsize=10,
