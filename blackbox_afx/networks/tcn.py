@@ -126,12 +126,14 @@ class TCN(nn.Module):
         outputs, channels = self.last.weight.shape[:2]
         each = channels // outputs
         for block in self.blocks:
+            assert isinstance(block, TCNBlock)
             # Nothing is added to what the residual path copies on, but a step in the scale adds something at once.
-            nn.init.zeros_(block.film.adapt.weight)
-            nn.init.zeros_(block.film.adapt.bias)
-            nn.init.ones_(block.residual.weight)
-        nn.init.zeros_(self.last.bias)
-        nn.init.zeros_(self.last.weight)
+            block.film.adapt.weight.zero_()
+            block.film.adapt.bias.zero_()
+            block.residual.weight.fill_(1.0)
+        assert self.last.bias is not None
+        self.last.bias.zero_()
+        self.last.weight.zero_()
         for output in range(outputs):
             # The grouped copies of an input lie side by side.
             self.last.weight[output, output * each : (output + 1) * each] = 1 / each
