@@ -20,6 +20,10 @@ Report = Callable[[str, float, str], None]
 """Told (stage, share done 0 to 1, words)."""
 
 OVERRUN_SHARE, OVERRUN_S = 0.10, 15.0
+SAFETY = 0.94
+"""Share of the time left that is planned; steps slow down a little as memory fills."""
+KEPT = 0.7
+"""Part of its share that a stage keeps, however late those before it are."""
 KEEP_S = 5.0
 """Seconds between two notes of the time spent: no more than that is forgotten by a kill."""
 CLOCK = "clock.json"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
-from blackbox_afx.train.budget import StepPlan
+from blackbox_afx.train.budget import SAFETY, StepPlan
 from blackbox_afx.train.guide import GUIDE_SHARE
 from blackbox_afx.train.response_stage import LEAST
 from blackbox_afx.train.stages import audio_loss, response_stage
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from blackbox_afx.train.judge import Judge
     from blackbox_afx.train.learn import Run
 
-SAFETY = 0.94
-"""Share of the time left that is planned; steps slow down a little as memory fills."""
 JOB_S = 1.5
 TRIAL_CLIPS = 3
 AUDIO_STAGE_S = 45.0

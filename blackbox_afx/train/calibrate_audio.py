@@ -10,15 +10,12 @@ import torch
 from torch import Tensor
 
 from blackbox_afx.errors import UsageError
-from blackbox_afx.train.budget import StepPlan
+from blackbox_afx.train.budget import SAFETY, StepPlan
 from blackbox_afx.train.stages import audio_loss
 
 if TYPE_CHECKING:
     from blackbox_afx.train.judge import Judge
     from blackbox_afx.train.learn import Run
-
-SAFETY = 0.94
-"""Share of the time left that is planned."""
 
 
 def calibrate_audio(run: Run, book: str, judge: Judge) -> StepPlan:

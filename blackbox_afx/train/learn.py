@@ -18,7 +18,7 @@ from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.profile import Profile
 from blackbox_afx.proxies.proxy_file import load_proxy
-from blackbox_afx.train.budget import Report, StepPlan, Ticker
+from blackbox_afx.train.budget import KEPT, Report, StepPlan, Ticker
 from blackbox_afx.train.calibrate import calibrate, worth_an_audio_stage
 from blackbox_afx.train.calibrate_audio import calibrate_audio
 from blackbox_afx.train.effect import FarmEffect
@@ -32,7 +32,7 @@ from blackbox_afx.train.material import Material, name_skipped
 from blackbox_afx.train.methods import find_method
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
-from blackbox_afx.train.stages import KEPT, audio_stage, warm_start
+from blackbox_afx.train.stages import audio_stage, warm_start
 from blackbox_afx.train.warm_start import own_positions
 
 LEAST_HELD_OUT, HELD_OUT_A_MINUTE = 12, 16

@@ -77,18 +77,29 @@ def make_patches(
         audio = draw_patch(rng, clips, plan)
         values = draw_values(rng, spec, plan, visited)
         worker.at(k)
-        try:
-            wet = worker.chain(spec).render(audio[None], values, clips.sample_rate)
-            if flaw := audio_flaw(wet):
-                raise PluginError(flaw)
-        except PluginError as error:
-            worker.note(f"{spec.label}: {error}")
-            worker.forget(spec)
+        wet = render_or_note(worker, spec, audio[None], values, clips.sample_rate)
+        if wet is None:
             continue
         rows.append((audio, wet[0], values.astype(np.float32)))
     if not rows:
         raise PluginError(f"{spec.label}: none of {count} patches could be rendered; probe the plugin again")
     return dict(zip(("input", "target", "values"), map(np.stack, zip(*rows, strict=True)), strict=True))
+
+
+def render_or_note(
+    worker: Any, spec: ChainSpec, audio: np.ndarray, values: np.ndarray, sample_rate: int
+) -> np.ndarray | None:
+    """Render audio [channels, samples] at positions; None, and a note in the worker's journal, where that failed."""
+    try:
+        wet = worker.chain(spec).render(audio, values, sample_rate)
+        if flaw := audio_flaw(wet):
+            raise PluginError(flaw)
+    except PluginError as error:
+        worker.note(f"{spec.label}: {error}")
+        # What a plugin makes after a failure is not to be trusted; the next setting gets a fresh one.
+        worker.forget(spec)
+        return None
+    return wet
 
 
 def draw_patch(rng: np.random.Generator, clips: ClipSet, plan: PatchPlan) -> np.ndarray:

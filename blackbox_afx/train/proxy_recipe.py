@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from blackbox_afx.errors import RecipeError
+from blackbox_afx.train.recipe import load_record
 
 
 class ProxyRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,15 +125,7 @@ def load_proxy_recipe(path: str | os.PathLike[str]) -> ProxyRecipe:
     RecipeError
         When it can't be read or is not valid; the message names the place in the file.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "recipe.toml"
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=ProxyRecipe)
-    except OSError as error:
-        raise RecipeError(f"{path}: can't be read ({error.strerror}); expected a recipe.toml") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecipeError) as error:
-        raise RecipeError(f"{path}: {error}") from None
+    return load_record(path, ProxyRecipe)
 
 
 def dump_proxy_recipe(recipe: ProxyRecipe) -> str:

@@ -22,7 +22,7 @@ from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.profile import Profile
 from blackbox_afx.proxies.proxy_file import ProxyCard, save_proxy
 from blackbox_afx.proxies.waveform import WaveformProxy, output_gain
-from blackbox_afx.train.budget import Report, Ticker
+from blackbox_afx.train.budget import KEPT, SAFETY, Report, Ticker
 from blackbox_afx.train.clip_book import read_clip_book
 from blackbox_afx.train.loop import Stage, run_stage
 from blackbox_afx.train.material import Material, name_skipped
@@ -37,9 +37,6 @@ from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.versions import versions
 from blackbox_afx.train.visited import visited_positions
 
-SAFETY = 0.94
-KEPT = 0.7
-"""Part of their time that patches keep, however long responses take."""
 CHECK_SHARE, CHECK_S = 0.1, 60.0
 """The end of the budget is for measuring the proxy: this share, but no more than that."""
 LOOKS = 5

@@ -173,11 +173,16 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     RecipeError
         When it can't be read or is not valid; the message names the place in the file.
     """
+    return load_record(path, Recipe)
+
+
+def load_record(path: str | os.PathLike[str], record: type[AnyRecipe]) -> AnyRecipe:
+    """Read a recipe of a given kind; path and errors as `load_recipe`."""
     path = Path(path)
     if path.is_dir():
         path = path / "recipe.toml"
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Recipe)
+        return msgspec.toml.decode(path.read_bytes(), type=record)
     except OSError as error:
         raise RecipeError(f"{path}: can't be read ({error.strerror}); expected a recipe.toml") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecipeError) as error:

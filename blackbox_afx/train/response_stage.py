@@ -156,8 +156,9 @@ class ResponseStage:
         used = self.folder.read_json(USED)
         if used is None:
             used = self._measure(wanted)
-            # What the curve began to learn it must find again after a resume.
-            self.folder.write_json(USED, used)
+            # What the curve began to learn it must find again after a resume; nothing is no beginning.
+            if used:
+                self.folder.write_json(USED, used)
         shards = [shard for k in used if (shard := self.folder.read_shard(k, KIND)) is not None]
         if not shards:
             raise FarmError(f"no response of {self.spec.label} could be measured; probe the plugin again")

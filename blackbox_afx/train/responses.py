@@ -24,8 +24,7 @@ from blackbox_afx.errors import PluginError
 from blackbox_afx.features.bands import band_bank
 from blackbox_afx.features.statistics import BANDS
 from blackbox_afx.plugins.chain import ChainSpec
-from blackbox_afx.plugins.jobs import audio_flaw
-from blackbox_afx.train.patches import SettingPlan, draw_values
+from blackbox_afx.train.patches import SettingPlan, draw_values, render_or_note
 
 IMPULSE_DBFS = -60.0
 BEFORE = 256
@@ -111,13 +110,8 @@ def measure_responses(
     for k in range(count):
         values = draw_values(rng, spec, plan, visited)
         worker.at(k)
-        try:
-            wet = worker.chain(spec).render(dry, values, rate)
-            if flaw := audio_flaw(wet):
-                raise PluginError(flaw)
-        except PluginError as error:
-            worker.note(f"{spec.label}: {error}")
-            worker.forget(spec)
+        wet = render_or_note(worker, spec, dry, values, rate)
+        if wet is None:
             continue
         rows.append((values.astype(np.float32), response_db(wet[0], rate, frequencies).astype(np.float32)))
     if not rows:

@@ -10,7 +10,7 @@ import torch
 from blackbox_afx.grads.bridge import BlackBoxEffect
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.audio_stage import AudioLoss
-from blackbox_afx.train.budget import StepPlan
+from blackbox_afx.train.budget import KEPT, StepPlan
 from blackbox_afx.train.effects import probe_steps
 from blackbox_afx.train.guide import Guide, guide_plan, guide_seconds, make_guide
 from blackbox_afx.train.judge import Judge
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 END_RESERVE_S = 2.0
 PROXY_AVERAGE = 0.999
-KEPT = 0.7
-"""Part of its share that a stage keeps, however late those before it are."""
 
 
 def response_stage(run: Run, proxy: FeatureProxy) -> ResponseStage:
