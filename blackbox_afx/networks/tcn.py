@@ -40,6 +40,34 @@ class FiLM(nn.Module):
         return torch.addcmul(shift, self.norm(x), scale)
 
 
+def dilated(x: Tensor, filter: nn.Conv1d) -> Tensor:
+    """Convolve with a dilated filter, as `filter(x)` does, with a backward pass that is fast on a CPU too.
+
+    Parameters
+    ----------
+    x : float [batch, channels, samples]
+    filter : nn.Conv1d
+        Stride 1, no padding.
+
+    Returns
+    -------
+    float [batch, outputs, samples - dilation * (kernel - 1)]
+
+    Notes
+    -----
+    Samples that are `dilation` apart are laid side by side, and the filter goes over each row undilated. PyTorch's own
+    backward pass through a dilated filter takes about three times as long on a CPU.
+    """
+    (dilation,), (kernel,) = filter.dilation, filter.kernel_size
+    if dilation == 1 or not torch.is_grad_enabled() or x.device.type != "cpu":
+        return filter(x)
+    batch, channels, samples = x.shape
+    rows = nn.functional.pad(x, (0, -samples % dilation)).unflatten(-1, (-1, dilation))
+    rows = rows.permute(0, 3, 1, 2).reshape(batch * dilation, channels, -1)
+    y = nn.functional.conv1d(rows, filter.weight, filter.bias).unflatten(0, (batch, dilation))
+    return y.permute(0, 2, 3, 1).flatten(2)[..., : samples - dilation * (kernel - 1)]
+
+
 class TCNBlock(nn.Module):
     """Dilated convolution, FiLM, PReLU; beside it a grouped 1x1 convolution as the residual path."""
 
@@ -52,7 +80,7 @@ class TCNBlock(nn.Module):
         self.residual = nn.Conv1d(inputs, channels, 1, groups=inputs, bias=False)
 
     def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
-        y = self.filter(nn.functional.pad(x, (self.pad, 0)))
+        y = dilated(nn.functional.pad(x, (self.pad, 0)), self.filter)
         return self.bend(self.film(y, conditioning)) + self.residual(x)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import scipy.signal
 import torch
 
 from blackbox_afx.errors import RecipeError
-from blackbox_afx.networks.tcn import PAPER, SMALL, TCN, StagedTCN
+from blackbox_afx.networks.tcn import PAPER, SMALL, TCN, StagedTCN, dilated
 
 
 def weights(network: torch.nn.Module) -> int:
@@ -102,3 +104,20 @@ def test_an_unknown_start_is_refused():
         TCN(2, start="silence")
     with pytest.raises(RecipeError, match="as many"):
         TCN(2, inputs=1, outputs=2, start="identity")
+
+
+@pytest.mark.parametrize("dilation", [1, 8, 64])
+def test_a_dilated_filter_and_its_gradients_are_pytorchs(dilation):
+    torch.manual_seed(0)
+    own = torch.nn.Conv1d(3, 5, 13, dilation=dilation).double()
+    theirs = copy.deepcopy(own)
+    x = torch.randn(2, 3, 1301, dtype=torch.float64)
+    first, second = (x.clone().requires_grad_() for _ in range(2))
+    (y, expected) = dilated(first, own), theirs(second)
+    assert torch.allclose(y, expected, atol=1e-12)
+    weight = torch.randn_like(expected)
+    (y * weight).sum().backward()
+    (expected * weight).sum().backward()
+    assert torch.allclose(first.grad, second.grad, atol=1e-12)
+    for a, b in zip(own.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, atol=1e-10)
