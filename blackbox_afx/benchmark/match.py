@@ -86,10 +86,11 @@ class RefinedMethod:
     inner : ControllerMethod
     farm : Farm
     options : Refinement
+    name : str
     """
 
-    def __init__(self, inner: ControllerMethod, farm: Farm, options: Refinement) -> None:
-        self.name, self.spec = "refined", inner.spec
+    def __init__(self, inner: ControllerMethod, farm: Farm, options: Refinement, *, name: str = "refined") -> None:
+        self.name, self.spec = name, inner.spec
         self.inner, self.farm, self.options = inner, farm, options
 
     def predict(self, pairs: Sequence[Pair], sample_rate: int) -> np.ndarray:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_afx.benchmark.methods import AnyMethod, load_methods, make_baseline
+from blackbox_afx.benchmark.match import RefinedMethod
+from blackbox_afx.benchmark.methods import AnyMethod, SelfRendering, load_methods, make_baseline
 from blackbox_afx.benchmark.pairs import Pair
 from blackbox_afx.benchmark.report import draw_table, summarise_errors, versions
 from blackbox_afx.benchmark.report import markdown as tables
@@ -25,6 +26,7 @@ from blackbox_afx.benchmark.synthetic import PORTION, Errors, render, stop_if_ho
 from blackbox_afx.data import find_audio, load_clips
 from blackbox_afx.metrics import score_pair
 from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.transfer.refine import REFINE_PULL, REFINE_REACH, Refinement
 from blackbox_afx.transfer.style_controller import StyleController
 
 METRICS = ("msd", "sce_hz", "rms_db", "lufs_db")
@@ -40,6 +42,7 @@ def run_realistic(
     where: str | None = None,
     baselines: Sequence[str] = (),
     each: int = 10,
+    refine: int = 0,
     seed: int = 42,
     segment: int | None = None,
     sample_rate: int | None = None,
@@ -62,6 +65,9 @@ def run_realistic(
         As `make_baseline`.
     each : int > 0
         Pairs of each of the 25 combinations.
+    refine : int >= 0
+        Renders a pair with which each controller's setting is refined, as `afx transfer --refine` does, in rows of
+        their own; 0 for none. Controllers that set no plugin have none.
     seed : int
         Deals recordings to styles, and draws settings and pairs.
     segment : int, optional
@@ -112,6 +118,13 @@ def run_realistic(
     chains = [method.spec for method in methods if method.spec is not None]
     trusted = all(spec.trusted for spec in chains)
     with Farm(jobs if jobs is not None or not trusted else 1) as farm:
+        if refine:
+            options = Refinement(renders=refine, seed=seed, pull=REFINE_PULL, reach=REFINE_REACH)
+            methods += [
+                RefinedMethod(method, farm, options, name=f"{method.name}-refined")
+                for method in learned
+                if not isinstance(method, SelfRendering)
+            ]
         errors = _measure([pair for _, _, pair in drawn], methods, farm, rate, progress)
     return {
         "protocol": "realistic",
@@ -124,6 +137,7 @@ def run_realistic(
         "segment": segment,
         "files": {style: sum(file.style == style for file in files) for style in STYLES},
         "each": each,
+        "refine": refine,
         "chains": {method.name: method.spec.label for method in methods if method.spec is not None},
         "seconds": round(time.perf_counter() - began, 1),
         **summarise_errors(errors, seed),

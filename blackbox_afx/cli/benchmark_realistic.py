@@ -36,6 +36,7 @@ def realistic(
     controller: Annotated[list[str] | None, Several] = None,
     where: str | None = None,
     each: int = 10,
+    refine: int = 0,
     seed: int = 42,
     segment: int | None = None,
     sample_rate: int | None = None,
@@ -63,6 +64,8 @@ def realistic(
         Keep recordings whose columns have these values, such as type=speech,source=a|b.
     each
         Pairs of each of the 25 combinations of styles.
+    refine
+        Also score each controller's settings after so many renders of refining, as afx transfer --refine makes them.
     seed
         Decides styles, settings and pairs.
     segment
@@ -81,6 +84,8 @@ def realistic(
     """
     if each < 1:
         raise UsageError(f"--each {each}; expected at least 1")
+    if refine < 0 or refine == 1:
+        raise UsageError(f"--refine {refine}; expected 0 for none, or 2 and more, for example 48")
     if not controller and not baseline:
         raise UsageError("neither a controller nor a baseline was given; expected --controller FILE or --baseline NAME")
     plots = [plot] if plot else []
@@ -103,6 +108,7 @@ def realistic(
             where=where,
             baselines=baseline or (),
             each=each,
+            refine=refine,
             seed=seed,
             segment=segment,
             sample_rate=sample_rate,

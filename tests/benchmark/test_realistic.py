@@ -122,12 +122,13 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
     controller = untrained(tmp_path / "c.safetensors", [builtin_profile("ChannelStrip")])
     arguments = ["realistic", "--audio", str(corpus), "--controller", str(controller), "--each", "1"]
     arguments += ["--segment", "16384", "--baseline", "rb-dsp", "--jobs", "1", "--out", str(tmp_path / "r.json")]
+    arguments += ["--refine", "16"]
     status, out, err = afx(capsys, *arguments, "--plot", str(tmp_path / "r.png"), "--markdown", str(tmp_path / "r.md"))
     assert status == 0, err
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["protocol"] == "realistic"
     assert (report["pairs"], report["seed"]) == (25, 42)
-    assert list(report["ratio"]) == list(report["methods"]) == ["c", "rb-dsp"]
+    assert list(report["ratio"]) == list(report["methods"]) == ["c", "rb-dsp", "c-refined"]
     for figures in (report["input"], *report["methods"].values(), *report["ratio"].values()):
         assert set(figures) == {*METRICS, "interval"}
     assert set(report["styles"]) == set(STYLES)
@@ -137,6 +138,9 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
     assert (tmp_path / "r.png").stat().st_size > 5000
     # What is made by rule from long-term spectrum and loudness comes nearer than the input is.
     assert report["ratio"]["rb-dsp"]["sce_hz"] < 0.9
+    # A controller that learned nothing is mended by what refining renders.
+    for metric in ("msd", "lufs_db"):
+        assert report["ratio"]["c-refined"][metric] < report["ratio"]["c"][metric]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +149,7 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
         ([], "neither a controller nor a baseline"),
         (["--baseline", "defaults"], "'defaults' needs a chain"),
         (["--baseline", "rb-dsp", "--each", "0"], "--each 0"),
+        (["--baseline", "rb-dsp", "--refine", "1"], "--refine 1"),
     ],
 )
 def test_wrong_requests_are_one_line(tmp_path, capsys, corpus, arguments, told):
