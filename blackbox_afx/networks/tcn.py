@@ -101,7 +101,7 @@ class TCN(nn.Module):
         One block each.
     start : {"random", "identity"}
         An untrained TCN makes noise of its own accord, which takes thousands of steps to unlearn; from "identity" on,
-        its output is its input until it has learned better.
+        its output is its input until it has learned better, and it learns to filter before it learns to bend.
 
     Raises
     ------
@@ -159,6 +159,8 @@ class TCN(nn.Module):
             block.film.adapt.weight.zero_()
             block.film.adapt.bias.zero_()
             block.residual.weight.fill_(1.0)
+            # Bent from the first step on, speech leaves harmonics where it has nothing, and filters are hard to find.
+            block.bend.weight.fill_(1.0)
         assert self.last.bias is not None
         self.last.bias.zero_()
         self.last.weight.zero_()
