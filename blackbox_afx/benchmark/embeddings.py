@@ -7,7 +7,9 @@ Each hears at its own rate; the benchmark resamples.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -136,10 +138,12 @@ class CDPAM:
     about = "CDPAM, acoustic half, 512"
 
     def __init__(self) -> None:
-        _require("cdpam")
+        _require("cdpam", extra="cdpam")
         import cdpam  # pyrefly: ignore[missing-import]  (brought by the user)
 
-        self.encoder = cdpam.CDPAM(dev="cpu").model.base_encoder
+        # The package's weights are a pickle that torch won't open of its own accord; it is as trusted as its code.
+        with _environment("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1"):
+            self.encoder = cdpam.CDPAM(dev="cpu").model.base_encoder
 
     def embed(self, audio: np.ndarray) -> np.ndarray:
         """Embed float32 [samples] as [512]."""
@@ -151,6 +155,20 @@ class CDPAM:
         return acoustic[0].double().numpy()
 
 
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 OTHERS: dict[str, Callable[[], Embedder]] = {
     "random-mel": RandomMel,
     "statistics": Statistics,
@@ -160,9 +178,10 @@ OTHERS: dict[str, Callable[[], Embedder]] = {
 """Embeddings beside the controllers', by name; the last two are packages that the user installs."""
 
 
-def _require(package: str) -> None:
+def _require(package: str, extra: str = "") -> None:
     if importlib.util.find_spec(package) is None:
-        raise UsageError(f"{package} is not installed; expected its package and weights; pip install {package}")
+        what = f'"blackbox_afx[{extra}]"' if extra else package
+        raise UsageError(f"{package} is not installed; expected its package and weights; pip install {what}")
 
 
 def make_embedders(

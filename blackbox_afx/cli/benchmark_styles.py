@@ -53,8 +53,8 @@ def styles(
     controller
         Files that `afx learn` made, or names that `afx list controllers` shows: their encoders are probed.
     embedding
-        Others to probe; random-mel and statistics by default. openl3 and cdpam are packages that you install; where
-        one is missing its row is left out, and said to be.
+        Others to probe; random-mel and statistics by default. cdpam is the extra of that name, openl3 a package that
+        you install; where one is missing its row is left out, and said to be.
     where
         Keep recordings whose columns have these values, such as type=speech,source=a|b.
     each
