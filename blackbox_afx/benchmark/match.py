@@ -70,7 +70,7 @@ def search_pairs(
             path = Path(folder, f"{pair.index}.npy")
             np.save(path, pair.source[None])
             target = style_of(statistics(pair.reference, sample_rate))
-            objective = Objective(spec.space, target, start, options.pull)
+            objective = Objective(spec.space, target, start, options.pull, spec.last_gain)
             search = make_search(options.method, objective, seed=options.seed + pair.index, reach=options.reach)
             job = hearing(spec, AudioRef(path=str(path)), sample_rate)
             trials.append(Trial(search, objective, job, options.renders))

@@ -91,6 +91,16 @@ def style_of(statistics: np.ndarray) -> np.ndarray:
     return np.asarray(statistics, np.float64) @ _analysis()[0].T
 
 
+def style_of_gain() -> np.ndarray:
+    """Give what one dB of gain adds to a style, float64 [STYLE]; exact but for what lies at the floor of decibels."""
+    added = np.zeros(DIMENSION)
+    for part in ("mean_power", "mean_db", "quantiles", "levels", "by_level"):
+        added[LAYOUT[part]] = 1.0
+    # Peak, RMS and loudness, not the centroid.
+    added[LAYOUT["scalars"]] = (1.0, 1.0, 1.0, 0.0)
+    return style_of(added)
+
+
 def style_weights() -> np.ndarray:
     """Give what each number of a style counts, float64 [STYLE]; the sum is 1."""
     return _analysis()[1]

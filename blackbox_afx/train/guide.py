@@ -179,11 +179,10 @@ def last_gain(spec: ChainSpec) -> tuple[int, float]:
     float
         How much a unit of its position multiplies the output's logarithm by.
     """
-    last = spec.profiles[-1]
-    for place, control in enumerate(last.active):
-        if control.name == last.output_gain and control.unit == "dB" and control.scale == "linear":
-            travel = control.maximum - control.minimum
-            return spec.slices[-1].start + place, travel * math.log(10.0) / 20.0
+    found = spec.last_gain
+    if found is not None:
+        place, travel_db = found
+        return place, travel_db * math.log(10.0) / 20.0
     return -1, 0.0
 
 

@@ -289,7 +289,7 @@ def refine(
     """
     target = style_target(references, options.seconds)
     clip, channel = excerpt(source, options.seconds, trim_db)
-    objective = Objective(spec.space, target, start, options.pull)
+    objective = Objective(spec.space, target, start, options.pull, spec.last_gain)
     search = make_search(options.method, objective, seed=options.seed, reach=options.reach)
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="afx-") as folder:

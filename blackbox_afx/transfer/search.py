@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from blackbox_afx.errors import UsageError, nearest
-from blackbox_afx.features.style import style_distance, style_weights
+from blackbox_afx.features.style import style_distance, style_of_gain, style_weights
 from blackbox_afx.plugins.control import ControlSpace
 
 SCREENED = 12
@@ -54,9 +54,19 @@ class Objective:
         Positions.
     pull : float or float64 [P]
         Towards the start, for each control.
+    gain : tuple of (int, float), optional
+        `ChainSpec.last_gain`: a control whose effect is known, and its travel in dB.
     """
 
-    def __init__(self, space: ControlSpace, target: np.ndarray, start: np.ndarray, pull: float | np.ndarray) -> None:
+    def __init__(
+        self,
+        space: ControlSpace,
+        target: np.ndarray,
+        start: np.ndarray,
+        pull: float | np.ndarray,
+        gain: tuple[int, float] | None = None,
+    ) -> None:
+        self.gain = gain
         self.space, self.target = space, np.asarray(target, np.float64)
         self.start = space.snap(np.asarray(start, np.float64))
         self.pull = np.broadcast_to(np.asarray(pull, np.float64), self.start.shape)
@@ -83,12 +93,13 @@ class SurrogateSearch:
     """
 
     def __init__(self, objective: Objective, *, seed: int = 0, reach: float = 1.0) -> None:
-        from blackbox_afx.transfer.surrogate import Surrogate
+        from blackbox_afx.transfer.surrogate import KnownGain, Surrogate
 
         self.objective, self.reach, self.done = objective, reach, False
         self._rng = np.random.default_rng(seed)
         controls = len(objective.start)
-        self._surrogate = Surrogate(controls)
+        gain = objective.gain and KnownGain(objective.gain[0], objective.gain[1] * style_of_gain())
+        self._surrogate = Surrogate(controls, gain)
         self._seen = np.zeros((0, controls))
         self._styles = np.zeros((0, len(objective.target)))
         self._asked = np.zeros((0, controls))

@@ -48,16 +48,32 @@ class Prediction(NamedTuple):
     slope: np.ndarray
 
 
+class KnownGain(NamedTuple):
+    """Name the control whose effect needs no learning: a plain gain at the end of the chain.
+
+    Parameters
+    ----------
+    control : int
+    travel : float64 [K]
+        What its whole travel adds to the outputs.
+    """
+
+    control: int
+    travel: np.ndarray
+
+
 class Surrogate:
     """Learn from settings and their styles; predict the styles of others.
 
     Parameters
     ----------
     controls : int
+    gain : KnownGain, optional
+        Counted exactly; the process learns what is left of the styles without it.
     """
 
-    def __init__(self, controls: int) -> None:
-        self.controls = controls
+    def __init__(self, controls: int, gain: KnownGain | None = None) -> None:
+        self.controls, self.gain = controls, gain
         each = np.ones(controls)
         # Logarithms of: linear variances [P], lengths [P], variance of the squared exponential, noise.
         self._prior = np.log(np.concatenate([LINEAR * each, LENGTH * each, [CURVED, NOISE]]))
@@ -74,6 +90,9 @@ class Surrogate:
         steps : int >= 0
             Of fitting the kernel; 0 keeps it.
         """
+        if self.gain is not None:
+            styles = styles - (points[:, self.gain.control, None] - 0.5) * self.gain.travel
+            points = self._without_gain(points)
         self._points, self._mean = points, styles.mean(axis=0)
         centred = styles - self._mean
         self._scale = max(float(np.sqrt(np.mean(centred**2))), 1e-6)
@@ -99,6 +118,28 @@ class Surrogate:
 
     def predict(self, point: np.ndarray) -> Prediction:
         """Predict the style of one setting, float64 [P]."""
+        if self.gain is None:
+            return self._predict(point)
+        control, travel = self.gain
+        rest = self._predict(self._without_gain(point))
+
+        def pull_back(row: np.ndarray) -> np.ndarray:
+            pulled = rest.pull_back(row)
+            pulled[control] = row @ travel
+            return pulled
+
+        slope = rest.slope.copy()
+        slope[control] = 0.0
+        mean = rest.mean + (point[control] - 0.5) * travel
+        return Prediction(mean=mean, pull_back=pull_back, variance=rest.variance, slope=slope)
+
+    def _without_gain(self, points: np.ndarray) -> np.ndarray:
+        assert self.gain is not None
+        points = points.copy()
+        points[..., self.gain.control] = 0.5
+        return points
+
+    def _predict(self, point: np.ndarray) -> Prediction:
         linear, lengths, curved, _ = self._unpack(self._theta)
         x, seen = point - 0.5, self._points - 0.5
         gap = (point - self._points) / lengths

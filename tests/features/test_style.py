@@ -8,7 +8,7 @@ import soundfile
 from scipy import signal
 
 from blackbox_afx.features.statistics import DIMENSION, statistics
-from blackbox_afx.features.style import PARTS, style_distance, style_of, style_parts, style_weights
+from blackbox_afx.features.style import PARTS, style_distance, style_of, style_of_gain, style_parts, style_weights
 
 RATE = 24000
 
@@ -40,6 +40,7 @@ def test_a_gain_moves_tone_and_loudness_by_its_decibels_and_no_dynamics(gain_db)
         np.testing.assert_allclose(gap[style_parts()[name]] * PARTS[name].noise, gain_db, atol=0.02, err_msg=name)
     for name in ("spread", "centroid", "crest", "dynamics", "steps"):
         np.testing.assert_allclose(gap[style_parts()[name]], 0.0, atol=0.02, err_msg=name)
+    np.testing.assert_allclose(gap, gain_db * style_of_gain(), atol=0.02)
 
 
 def test_distance_is_zero_at_home_symmetric_and_grows():

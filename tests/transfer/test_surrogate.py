@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 from scipy import optimize
 
-from blackbox_afx.transfer.surrogate import CONSTANT, CURVED, JITTER, LENGTH, LINEAR, NOISE, OUTPUTS, Surrogate
+from blackbox_afx.transfer.surrogate import (
+    CONSTANT,
+    CURVED,
+    JITTER,
+    LENGTH,
+    LINEAR,
+    NOISE,
+    OUTPUTS,
+    KnownGain,
+    Surrogate,
+)
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.random((14, 3))
@@ -60,3 +70,20 @@ def test_it_learns_which_control_does_nothing():
     assert moved[2] < 0.1 * min(moved[:2])
     for point, style in zip(POINTS, STYLES, strict=True):
         np.testing.assert_allclose(surrogate.predict(point).mean, style, atol=0.5)
+
+
+def test_a_known_gain_is_exact_where_nothing_was_seen():
+    """All renders at one gain say what the style is at any other."""
+    travel = np.array([12.0, 0.0, -3.0])
+    seen = POINTS.copy()
+    seen[:, 1] = 0.25
+    surrogate = Surrogate(3, KnownGain(1, travel))
+    surrogate.fit(seen, STYLES, steps=5)
+    at, away = np.array([0.4, 0.25, 0.6]), np.array([0.4, 0.95, 0.6])
+    np.testing.assert_allclose(surrogate.predict(away).mean - surrogate.predict(at).mean, 0.7 * travel, rtol=1e-9)
+    assert surrogate.predict(away).variance == surrogate.predict(at).variance
+    row = np.array([0.3, -1.0, 2.0])
+    rise = optimize.approx_fprime(at, lambda x: float(surrogate.predict(x).mean @ row), 1e-6)
+    np.testing.assert_allclose(surrogate.predict(at).pull_back(row), rise, rtol=1e-4, atol=1e-4)
+    rise = optimize.approx_fprime(at, lambda x: surrogate.predict(x).variance, 1e-6)
+    np.testing.assert_allclose(surrogate.predict(at).slope, rise, rtol=1e-3, atol=1e-4)
