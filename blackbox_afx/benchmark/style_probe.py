@@ -48,7 +48,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def make_examples(clips: ClipSet, *, segment: int, most: int, seed: int) -> list[Example]:
-    """Put stretches of recordings in styles, each in one; in a random order.
+    """Put stretches of recordings in styles, in a random order; each in one, and in more where there are too few.
 
     Parameters
     ----------
@@ -70,10 +70,12 @@ def make_examples(clips: ClipSet, *, segment: int, most: int, seed: int) -> list
         by_recording.setdefault(str(clip.path), []).append(k)
     names = sorted(by_recording)
     names = [names[k] for k in np.random.default_rng([seed, 0x5052]).permutation(len(names))]
-    # Round after round each recording gives a stretch, in another style than the round before.
+    # Round after round each recording gives a stretch, in another style than the round before. The parts of a deal
+    # share no recording, so that a stretch may come back in another style.
     turns = max(map(len, by_recording.values()), default=0)
     order = [
-        ((place + turn) % len(STYLES), by_recording[name][turn])
+        ((place + turn + again) % len(STYLES), by_recording[name][turn])
+        for again in range(len(STYLES))
         for turn in range(turns)
         for place, name in enumerate(names)
         if turn < len(by_recording[name])
