@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--plugins", nargs="+", default=["zam_eq2", "zam_comp"])
     parser.add_argument("--runs", nargs="+", default=["spsa@1e-5", "spsa@5e-4", "orthogonal@5e-4", "np_fh@5e-4"])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--minutes", type=float, default=1.5)
+    parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--jobs", type=int, default=None)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
