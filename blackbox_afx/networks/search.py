@@ -81,9 +81,9 @@ class SearchController(ResidualController):
         blocks: int = 2,
         dropout: float = 0.1,
         *,
-        steps: int = 50,
+        steps: int = 20,
         rate: float = 0.1,
-        pull: float = 0.3,
+        pull: float = 1.0,
     ) -> None:
         if dimension != DIMENSION:
             raise RecipeError(
