@@ -16,7 +16,7 @@ import numpy as np
 
 from blackbox_afx.audio import peak_dbfs, write_audio
 from blackbox_afx.benchmark.listen_page import page
-from blackbox_afx.benchmark.methods import AnyMethod, common_chain, load_methods, make_baseline
+from blackbox_afx.benchmark.methods import AnyMethod, SelfRendering, common_chain, load_methods, make_baseline
 from blackbox_afx.benchmark.pairs import Pair, PairMaker
 from blackbox_afx.benchmark.report import versions
 from blackbox_afx.benchmark.synthetic import render
@@ -145,7 +145,11 @@ def make_listening_page(
         "versions": versions(chains),
         "audio": {"folder": str(audio), "where": where, "split": "test"},
         "sample_rate": rate,
-        "chains": {method.name: method.spec.label for method in methods if method.spec is not None},
+        "chains": {
+            method.name: method.spec.label
+            for method in methods
+            if method.spec is not None and not isinstance(method, SelfRendering)
+        },
         "pairs": [
             {
                 "speaker": pair.speaker,

@@ -89,7 +89,14 @@ def page(facts: dict[str, Any], pairs: Sequence[Sequence[Track]]) -> str:
         "self": "A random setting of the controllers' own chain made reference and target.",
         "paper": "Other effects coloured the input, and made reference and target.",
     }
-    chains = "; ".join(f"{escape(name)} sets {escape(label)}" for name, label in facts["chains"].items())
+    by_chain: dict[str, list[str]] = {}
+    for name, label in facts["chains"].items():
+        by_chain.setdefault(label, []).append(name)
+    heard = [f"{escape(label)} is set by {escape(', '.join(names))}." for label, names in by_chain.items()]
+    known = {"input", "reference", "target", *facts["chains"]}
+    others = dict.fromkeys(track.name for tracks in pairs for track in tracks if track.name not in known)
+    if others:
+        heard.append(f"No plugin is in the sound of {escape(', '.join(others))}.")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -102,7 +109,7 @@ def page(facts: dict[str, Any], pairs: Sequence[Sequence[Track]]) -> str:
 <body>
 <h1>Style transfer: {len(pairs)} pairs to listen to</h1>
 <p>Each method hears the input and the reference, which says other things, and should make the input sound
-like the target, which it does not hear. {where[facts["protocol"]]} {chains}.</p>
+like the target, which it does not hear. {where[facts["protocol"]]} {" ".join(heard)}</p>
 <p>Figures are distances from the target: less is better, the best result of a pair is marked.
 All files of a pair were made louder by the same amount.</p>
 {chr(10).join(sections)}

@@ -93,6 +93,7 @@ def listen(
             where=where,
             protocol=protocol,
             baselines=baseline or (),
+            on_plugins=on_plugins,
             pairs=pairs,
             seed=seed,
             sample_rate=sample_rate,

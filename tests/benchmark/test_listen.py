@@ -44,8 +44,10 @@ class Links(HTMLParser):
 
 def test_the_page(tmp_path, capsys, demo_audio):
     controller = untrained(tmp_path / "a<b.safetensors", [builtin_profile("ChannelStrip")])
-    arguments = ["--audio", str(demo_audio), "--where", "type=speech", "--controller", str(controller)]
-    arguments += ["--pairs", "2", "--baseline", "defaults", "--jobs", "1", "--out", str(tmp_path / "page")]
+    twin = untrained(tmp_path / "twin.safetensors", [builtin_profile("ChannelStrip")], effect={"kind": "autodiff"})
+    arguments = ["--audio", str(demo_audio), "--where", "type=speech", "--controller", str(controller), str(twin)]
+    arguments += ["--on-plugins", "--pairs", "2", "--baseline", "defaults", "--jobs", "1"]
+    arguments += ["--out", str(tmp_path / "page")]
     status, err = afx(capsys, *arguments)
     assert status == 0, err
     text = (tmp_path / "page" / "index.html").read_text()
@@ -53,11 +55,14 @@ def test_the_page(tmp_path, capsys, demo_audio):
     links.feed(text)
     assert not links.open
     assert "a&lt;b" in text
-    assert len(links.loaded) == 10
+    assert len(links.loaded) == 14
+    assert "ChannelStrip is set by a&lt;b, twin-on-plugins, defaults." in text
+    assert "No plugin is in the sound of twin." in text
     assert not re.search(r"https?://|//", text.replace("</", ""))
     facts = json.loads((tmp_path / "page" / "listen.json").read_text())
     for pair in facts["pairs"]:
-        assert list(pair["files"]) == ["input", "reference", "target", "a<b", "defaults"]
+        names = ["input", "reference", "target", "a<b", "twin", "twin-on-plugins", "defaults"]
+        assert list(pair["files"]) == names
         loudest = 0.0
         for name, file in pair["files"].items():
             assert file["file"] in links.loaded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +25,9 @@ def untrained(
     positions: np.ndarray | None = None,
     rate: int = RATE,
     encoder: str = "statistics",
+    effect: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a controller; with `positions` it gives those whatever it hears."""
+    """Write a controller; with `positions` it gives those whatever it hears, with `effect` through that module."""
     torch.manual_seed(seed)
     settings = {"encoder": encoder, "controller": "residual" if encoder == "statistics" else "paper"}
     controls = sum(len(profile.active) for profile in profiles)
@@ -40,6 +42,7 @@ def untrained(
         method="none",
         seed=seed,
         minutes=0.0,
+        effect=effect or {},
     )
     save_controller(path, network, card)
     return path
