@@ -9,7 +9,8 @@ the rate that autodiff learns at; more directions, at right angles, and a proxy'
 Each run is the recipe `small_spsa` for some minutes, the same for all, without averaging of weights and without a warm
 start, from the same first weights a seed for every method and rate. What is printed is the geometric mean of the
 held-out errors over the input's (STFT, MSD, SCE, RMS, LUFS; below 1 is better than doing nothing): mean, deviation,
-best and worst over the seeds. `examples` is what was planned: the clock may cut the last. A finished run is kept in the JSON and not repeated.
+best and worst over the seeds. `examples` is what was planned: the clock may cut the last. A finished run is kept in the
+JSON and not repeated.
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ def one_run(options: argparse.Namespace, method: str, rate: float, seed: int) ->
             jobs=options.jobs,
         )
     score = made.scores["audio"]
-    return {"total": score.total, "examples": made.card.plan["audio_steps"] * made.card.plan["audio_batch"], **score.ratio}
+    return {
+        "total": score.total,
+        "examples": made.card.plan["audio_steps"] * made.card.plan["audio_batch"],
+        **score.ratio,
+    }
 
 
 def table(rows: dict[str, dict[str, dict[str, float]]], minutes: float) -> str:

@@ -85,3 +85,15 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 def test_python_parses(page: Path) -> None:
     for block in fenced(page.read_text(encoding="utf-8"), "python"):
         ast.parse(block if not block.startswith(" ") else "if True:\n" + block)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "<!-- table: " in page.read_text(encoding="utf-8")])
+def test_tables_say_what_their_files_say(page):
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from fill_tables import fill
+    finally:
+        sys.path.pop(0)
+    text = page.read_text(encoding="utf-8")
+    assert fill(text, page.parent) == text, f"python scripts/fill_tables.py {page.relative_to(ROOT)}"
+    assert fill(re.sub(r"(<!-- table: .+\n\|.+\n)", r"\1| 0 |\n", text), page.parent) == text
