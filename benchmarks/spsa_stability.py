@@ -1,16 +1,16 @@
 """Show how steady learning by SPSA is: the same training with several seeds, at several learning rates.
 
-Claim: one random direction an example, the 2022 paper's SPSA, gives a controller that depends on the seed and fails at
-the rate that autodiff learns at; more directions, at right angles, and a proxy's direction don't.
+Claim: one random direction an example, the 2022 paper's SPSA, gives a controller that depends on the seed at the rate
+that autodiff learns at, and has learned next to nothing at the paper's; a proxy's direction (np_fh) cures both.
 
     python benchmarks/spsa_stability.py --audio recordings/ --where type=speech --out spsa.json
     python benchmarks/spsa_stability.py --audio recordings/ --plugins channel_strip --runs spsa@1e-5 orthogonal@5e-4
 
 Each run is the recipe `small_spsa` for some minutes, the same for all, without averaging of weights and without a warm
-start, from the same first weights a seed for every method and rate. What is printed is the geometric mean of the
-held-out errors over the input's (STFT, MSD, SCE, RMS, LUFS; below 1 is better than doing nothing): mean, deviation,
-best and worst over the seeds. `examples` is what was planned: the clock may cut the last. A finished run is kept in the
-JSON and not repeated.
+start, from the same first weights a seed for every method and rate. The proxies of `np_fh` ship, and their training is
+not counted. What is printed is the geometric mean of the held-out errors over the input's (STFT, MSD, SCE, RMS, LUFS;
+below 1 is better than doing nothing): mean, deviation, best and worst over the seeds. `examples` is what was planned:
+the clock may cut the last. A finished run is kept in the JSON and not repeated.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from blackbox_afx import shelf
 from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.train.learn import learn
 from blackbox_afx.train.recipe import load_recipe
+from blackbox_afx.train.versions import versions
 
 
 def one_run(options: argparse.Namespace, method: str, rate: float, seed: int) -> dict[str, float]:
@@ -89,7 +90,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     kept = json.loads(options.out.read_text()) if options.out.exists() else {"runs": {}}
-    about = {"plugins": options.plugins, "where": options.where, "minutes": options.minutes}
+    about = {
+        "plugins": options.plugins,
+        "where": options.where,
+        "minutes": options.minutes,
+        "jobs": options.jobs,
+        "versions": versions(),
+    }
     if kept.setdefault("about", about) != about:
         parser.error(f"{options.out} holds runs of {kept['about']}; give another --out")
     for seed in range(options.seeds):

@@ -30,7 +30,7 @@ from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import AudioRef
 from blackbox_afx.transfer.refine import MATCH_PULL, REFINE_PULL, REFINE_REACH, Refinement, Trial, drive, hearing
-from blackbox_afx.transfer.search import Objective, make_search
+from blackbox_afx.transfer.search import Objective, known_gain, make_search
 from blackbox_afx.transfer.style_controller import StyleController
 
 PORTION = 8
@@ -70,8 +70,10 @@ def search_pairs(
             path = Path(folder, f"{pair.index}.npy")
             np.save(path, pair.source[None])
             target = style_of(statistics(pair.reference, sample_rate))
-            objective = Objective(spec.space, target, start, options.pull, spec.last_gain)
-            search = make_search(options.method, objective, seed=options.seed + pair.index, reach=options.reach)
+            objective = Objective(spec.space, target, start, options.pull)
+            search = make_search(
+                options.method, objective, seed=options.seed + pair.index, reach=options.reach, known=known_gain(spec)
+            )
             job = hearing(spec, AudioRef(path=str(path)), sample_rate)
             trials.append(Trial(search, objective, job, options.renders))
         drive(trials, farm)

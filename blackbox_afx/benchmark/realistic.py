@@ -66,8 +66,8 @@ def run_realistic(
     each : int > 0
         Pairs of each of the 25 combinations.
     refine : int >= 0
-        Renders a pair with which each controller's setting is refined, as `afx transfer --refine` does, in rows of
-        their own; 0 for none. Controllers that set no plugin have none.
+        Renders a pair with which each controller's setting is refined, by the search behind `afx transfer --refine`,
+        in rows of their own; 0 for none. Controllers that set no plugin have none.
     seed : int
         Deals recordings to styles, and draws settings and pairs.
     segment : int, optional
@@ -120,11 +120,10 @@ def run_realistic(
     with Farm(jobs if jobs is not None or not trusted else 1) as farm:
         if refine:
             options = Refinement(renders=refine, seed=seed, pull=REFINE_PULL, reach=REFINE_REACH)
-            methods += [
-                RefinedMethod(method, farm, options, name=f"{method.name}-refined")
-                for method in learned
-                if not isinstance(method, SelfRendering)
-            ]
+            setting = [method for method in learned if not isinstance(method, SelfRendering)]
+            if not setting:
+                warn("nothing is refined, as no controller sets a plugin")
+            methods += [RefinedMethod(method, farm, options, name=f"{method.name} refined") for method in setting]
         errors = _measure([pair for _, _, pair in drawn], methods, farm, rate, progress)
     return {
         "protocol": "realistic",

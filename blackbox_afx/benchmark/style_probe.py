@@ -38,16 +38,19 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     style : int
         Its place in `STYLES`.
     recording : str
+    stretch : int
+        Which stretch of all recordings it is.
     audio : float32 [samples]
         Peaks at -12 dBFS.
     """
 
     style: int
     recording: str
+    stretch: int
     audio: np.ndarray
 
 
-def make_examples(clips: ClipSet, *, segment: int, most: int, seed: int) -> list[Example]:
+def make_examples(clips: ClipSet, *, segment: int, least: int, most: int, seed: int) -> list[Example]:
     """Put stretches of recordings in styles, in a random order; each in one, and in more where there are too few.
 
     Parameters
@@ -56,6 +59,8 @@ def make_examples(clips: ClipSet, *, segment: int, most: int, seed: int) -> list
         Stretches that do not overlap.
     segment : int
         Samples of an example at the most; half of it at the least.
+    least : int
+        Examples of each style for which stretches come again.
     most : int
         Examples of each style at the most.
     seed : int
@@ -76,6 +81,8 @@ def make_examples(clips: ClipSet, *, segment: int, most: int, seed: int) -> list
     order = [
         ((place + turn + again) % len(STYLES), by_recording[name][turn])
         for again in range(len(STYLES))
+        # What comes again is for want of others.
+        if again == 0 or len(usable) * again < least * len(STYLES)
         for turn in range(turns)
         for place, name in enumerate(names)
         if turn < len(by_recording[name])
@@ -86,7 +93,7 @@ def make_examples(clips: ClipSet, *, segment: int, most: int, seed: int) -> list
         rng = np.random.default_rng([seed, 0x5045, number])
         wet = apply_style(rng, dry, clips.sample_rate, list(STYLES)[style])[LEAD:]
         wet, _ = normalise_peak(wet, PEAK_DBFS)
-        examples.append(Example(style=style, recording=str(usable[k].path), audio=wet))
+        examples.append(Example(style=style, recording=str(usable[k].path), stretch=k, audio=wet))
     return examples
 
 
@@ -120,7 +127,8 @@ def deal(examples: Sequence[Example], each: int, rng: np.random.Generator) -> di
         first, second = (int(np.searchsorted(counts, share * len(examples))) for share in (0.6, 0.8))
         dealt = {}
         for part, recordings in (("train", order[:first]), ("val", order[first:second]), ("test", order[second:])):
-            inside = [index for name in recordings for index in by_recording[name]]
+            # In the order they were made in: what comes again is taken last.
+            inside = sorted(index for name in recordings for index in by_recording[name])
             by_style = [[index for index in inside if examples[index].style == style] for style in range(len(STYLES))]
             fewest = min(min(map(len, by_style)), round(SHARES[part] * each))
             dealt[part] = [index for some in by_style for index in some[:fewest]]
@@ -192,7 +200,7 @@ def run_style_probe(
     clips = load_clips(collection, "test", sample_rate=RATE, max_minutes=MAX_MINUTES, clip_seconds=seconds, seed=seed)
     for item in (*collection.skipped, *clips.skipped):
         warn(f"{item.path} was left out: {item.reason}")
-    examples = make_examples(clips, segment=segment, most=2 * each, seed=seed)
+    examples = make_examples(clips, segment=segment, least=each, most=2 * each, seed=seed)
     deals = [deal(examples, each, np.random.default_rng([seed, 0x4445, k])) for k in range(repeats)]
     total = len(made) * (len(examples) + repeats * 20)
     done = 0
@@ -232,6 +240,7 @@ def run_style_probe(
         "audio": {"folder": str(audio), "where": where, "split": "test", "clips": len(clips.clips)},
         "recordings": len({example.recording for example in examples}),
         "examples": sizes,
+        "stretches": len({example.stretch for example in examples}),
         "repeats": repeats,
         "segment": segment,
         "sample_rate": RATE,
@@ -267,7 +276,8 @@ def markdown(report: dict[str, Any]) -> str:
     sizes = "/".join("-".join(map(str, found)) for found in report["examples"].values())
     lines = [
         f"Styles told apart by a linear probe: {sizes} examples of each style to learn, choose and test on, of "
-        f"{report['recordings']} recordings, {report['repeats']} repeats, seed {report['seed']}.",
+        f"{report['stretches']} stretches of {report['recordings']} recordings, {report['repeats']} repeats, seed "
+        f"{report['seed']}.",
         "",
         "Mean F1 on test (95 % interval over repeats; chance 0.20), and of each style the share that was recognised:",
         "",

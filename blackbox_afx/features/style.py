@@ -92,7 +92,13 @@ def style_of(statistics: np.ndarray) -> np.ndarray:
 
 
 def style_of_gain() -> np.ndarray:
-    """Give what one dB of gain adds to a style, float64 [STYLE]; exact but for what lies at the floor of decibels."""
+    """Give what one dB of gain adds to a style, float64 [STYLE], as if no band lay at the floor of decibels.
+
+    Notes
+    -----
+    Of a recording with an empty band, such as one that was made at 16 kHz, the bands at the floor stay there: within
+    6 dB that is an eighth of what two stretches of one production differ by.
+    """
     added = np.zeros(DIMENSION)
     for part in ("mean_power", "mean_db", "quantiles", "levels", "by_level"):
         added[LAYOUT[part]] = 1.0

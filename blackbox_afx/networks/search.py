@@ -8,6 +8,8 @@ descent through the chain's feature proxy bring the proxied statistics to those.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -20,8 +22,8 @@ from blackbox_afx.networks.residual import ResidualBlock, Standardise
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 
 BETAS = 0.9, 0.98
-SEARCH_OPTIONS = "steps", "rate", "pull"
-"""What `SearchController` takes beside the options of a residual one."""
+SEARCH_OPTIONS: dict[str, Any] = {"steps": 20, "rate": 0.1, "pull": 1.0}
+"""What `SearchController` takes beside the options of a residual one, and what they are by default."""
 
 
 class Expectation(nn.Module):
@@ -81,9 +83,9 @@ class SearchController(ResidualController):
         blocks: int = 2,
         dropout: float = 0.1,
         *,
-        steps: int = 20,
-        rate: float = 0.1,
-        pull: float = 1.0,
+        steps: int = SEARCH_OPTIONS["steps"],
+        rate: float = SEARCH_OPTIONS["rate"],
+        pull: float = SEARCH_OPTIONS["pull"],
     ) -> None:
         if dimension != DIMENSION:
             raise RecipeError(

@@ -40,13 +40,13 @@ class FiLM(nn.Module):
         return torch.addcmul(shift, self.norm(x), scale)
 
 
-def dilated(x: Tensor, filter: nn.Conv1d) -> Tensor:
-    """Convolve with a dilated filter, as `filter(x)` does, with a backward pass that is fast on a CPU too.
+def dilated(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """Convolve with a dilated filter, as `conv(x)` does, with a backward pass that is fast on a CPU too.
 
     Parameters
     ----------
     x : float [batch, channels, samples]
-    filter : nn.Conv1d
+    conv : nn.Conv1d
         Stride 1, no padding.
 
     Returns
@@ -56,15 +56,15 @@ def dilated(x: Tensor, filter: nn.Conv1d) -> Tensor:
     Notes
     -----
     Samples that are `dilation` apart are laid side by side, and the filter goes over each row undilated. PyTorch's own
-    backward pass through a dilated filter takes about three times as long on a CPU.
+    backward pass through a dilated filter is slow on a CPU (`benchmarks/dilated.py`).
     """
-    (dilation,), (kernel,) = filter.dilation, filter.kernel_size
+    (dilation,), (kernel,) = conv.dilation, conv.kernel_size
     if dilation == 1 or not torch.is_grad_enabled() or x.device.type != "cpu":
-        return filter(x)
+        return conv(x)
     batch, channels, samples = x.shape
     rows = nn.functional.pad(x, (0, -samples % dilation)).unflatten(-1, (-1, dilation))
     rows = rows.permute(0, 3, 1, 2).reshape(batch * dilation, channels, -1)
-    y = nn.functional.conv1d(rows, filter.weight, filter.bias).unflatten(0, (batch, dilation))
+    y = nn.functional.conv1d(rows, conv.weight, conv.bias).unflatten(0, (batch, dilation))
     return y.permute(0, 2, 3, 1).flatten(2)[..., : samples - dilation * (kernel - 1)]
 
 
@@ -101,7 +101,7 @@ class TCN(nn.Module):
         One block each.
     start : {"random", "identity"}
         An untrained TCN makes noise of its own accord, which takes thousands of steps to unlearn; from "identity" on,
-        its output is its input until it has learned better, and it learns to filter before it learns to bend.
+        its output is its input until it has learned better, and it is linear until its slopes have moved.
 
     Raises
     ------
@@ -159,7 +159,7 @@ class TCN(nn.Module):
             block.film.adapt.weight.zero_()
             block.film.adapt.bias.zero_()
             block.residual.weight.fill_(1.0)
-            # Bent from the first step on, speech leaves harmonics where it has nothing, and filters are hard to find.
+            # Linear: what is learned first makes no harmonics where a recording has nothing.
             block.bend.weight.fill_(1.0)
         assert self.last.bias is not None
         self.last.bias.zero_()

@@ -80,10 +80,11 @@ class ChainSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def last_gain(self) -> tuple[int, float] | None:
         """The control that is a plain gain at the end of the chain, and the dB it goes through; None without one."""
         last = self.profiles[-1]
-        for place, control in enumerate(last.active):
-            if control.name == last.output_gain and control.unit == "dB" and control.scale == "linear":
-                return self.slices[-1].start + place, control.maximum - control.minimum
-        return None
+        place = last.gain_place
+        if place is None:
+            return None
+        control = last.active[place]
+        return self.slices[-1].start + place, control.maximum - control.minimum
 
     @property
     def block_size(self) -> int | None:

@@ -126,6 +126,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     folder: str = ""
 
     @property
+    def gain_place(self) -> int | None:
+        """Place among the active controls of the exact output gain, a continuous one in dB; None without one."""
+        for place, control in enumerate(self.active):
+            if control.name == self.output_gain:
+                fits = control.unit.lower() == "db" and control.scale == "linear" and not control.steps
+                return place if fits else None
+        return None
+
+    @property
     def active(self) -> tuple[Control, ...]:
         """The controls that a controller sets, in order."""
         return tuple(control for control in self.controls if control.use)

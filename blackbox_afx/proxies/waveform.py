@@ -58,10 +58,11 @@ class OutputGain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 def output_gain(profile: Profile) -> OutputGain | None:
     """Find the control that is an exact output gain in dB, if the profile names one that a controller sets."""
-    for index, control in enumerate(profile.active):
-        if control.name == profile.output_gain and control.scale == "linear" and not control.steps:
-            return OutputGain(index=index, low_db=control.minimum, high_db=control.maximum)
-    return None
+    place = profile.gain_place
+    if place is None:
+        return None
+    control = profile.active[place]
+    return OutputGain(index=place, low_db=control.minimum, high_db=control.maximum)
 
 
 class WaveformProxy(nn.Module):

@@ -132,6 +132,9 @@ class Run:
             controller = "residual"
             for name in SEARCH_OPTIONS:
                 options.pop(name, None)
+        if controller == "search":
+            # What a file leaves out would follow the defaults of the version that reads it.
+            options = SEARCH_OPTIONS | options
         return {"encoder": recipe.encoder, "controller": controller, **options}
 
     def _effect_module(self, proxies: tuple[str, ...], resume: bool) -> torch.nn.Module | None:

@@ -24,7 +24,7 @@ from blackbox_afx.plugins.control import ControlSpace
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import AudioRef, CallJob, audio_flaw
 from blackbox_afx.transfer.listen import listen
-from blackbox_afx.transfer.search import METHODS, Objective, Search, make_search
+from blackbox_afx.transfer.search import METHODS, Objective, Search, known_gain, make_search
 
 RATE = 24000
 """Hertz at which recordings are listened to; renders are measured at the file's own rate."""
@@ -289,8 +289,8 @@ def refine(
     """
     target = style_target(references, options.seconds)
     clip, channel = excerpt(source, options.seconds, trim_db)
-    objective = Objective(spec.space, target, start, options.pull, spec.last_gain)
-    search = make_search(options.method, objective, seed=options.seed, reach=options.reach)
+    objective = Objective(spec.space, target, start, options.pull)
+    search = make_search(options.method, objective, seed=options.seed, reach=options.reach, known=known_gain(spec))
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="afx-") as folder:
         np.save(Path(folder, "excerpt.npy"), clip)

@@ -8,13 +8,17 @@ that the best seen is never farther from the style than the start.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from blackbox_afx.errors import UsageError, nearest
 from blackbox_afx.features.style import style_distance, style_of_gain, style_weights
+from blackbox_afx.plugins.chain_spec import ChainSpec
 from blackbox_afx.plugins.control import ControlSpace
+
+if TYPE_CHECKING:
+    from blackbox_afx.transfer.surrogate import KnownGain
 
 SCREENED = 12
 """Settings spread over the box, beside the start, before anything is predicted."""
@@ -23,7 +27,7 @@ CAUTION = (1.0, 0.3, 2.0, 0.1)
 """How much the settings of a batch shun what is unknown, by turns."""
 FLIPS = 4
 """Stepped controls whose other values are considered a turn."""
-PATIENCE, GAIN = 5, 0.01
+PATIENCE, LEAST_GAIN = 5, 0.01
 """Batches that may go by with less than this relative gain before the search stops."""
 GENERATION, SIGMA = 32, 0.1
 
@@ -54,19 +58,9 @@ class Objective:
         Positions.
     pull : float or float64 [P]
         Towards the start, for each control.
-    gain : tuple of (int, float), optional
-        `ChainSpec.last_gain`: a control whose effect is known, and its travel in dB.
     """
 
-    def __init__(
-        self,
-        space: ControlSpace,
-        target: np.ndarray,
-        start: np.ndarray,
-        pull: float | np.ndarray,
-        gain: tuple[int, float] | None = None,
-    ) -> None:
-        self.gain = gain
+    def __init__(self, space: ControlSpace, target: np.ndarray, start: np.ndarray, pull: float | np.ndarray) -> None:
         self.space, self.target = space, np.asarray(target, np.float64)
         self.start = space.snap(np.asarray(start, np.float64))
         self.pull = np.broadcast_to(np.asarray(pull, np.float64), self.start.shape)
@@ -90,16 +84,19 @@ class SurrogateSearch:
     seed : int
     reach : float, 0 to 1
         How far from the start the first settings are spread: 1 over the whole box.
+    known : KnownGain, optional
+        Of `known_gain`.
     """
 
-    def __init__(self, objective: Objective, *, seed: int = 0, reach: float = 1.0) -> None:
-        from blackbox_afx.transfer.surrogate import KnownGain, Surrogate
+    def __init__(
+        self, objective: Objective, *, seed: int = 0, reach: float = 1.0, known: KnownGain | None = None
+    ) -> None:
+        from blackbox_afx.transfer.surrogate import Surrogate
 
         self.objective, self.reach, self.done = objective, reach, False
         self._rng = np.random.default_rng(seed)
         controls = len(objective.start)
-        gain = objective.gain and KnownGain(objective.gain[0], objective.gain[1] * style_of_gain())
-        self._surrogate = Surrogate(controls, gain)
+        self._surrogate = Surrogate(controls, known)
         self._seen = np.zeros((0, controls))
         self._styles = np.zeros((0, len(objective.target)))
         self._asked = np.zeros((0, controls))
@@ -124,7 +121,7 @@ class SurrogateSearch:
         self._seen = np.vstack([self._seen, points[fine]])
         self._styles = np.vstack([self._styles, styles[fine]])
         if np.isfinite(before):
-            self._stalled = 0 if self._best() < (1 - GAIN) * before else self._stalled + 1
+            self._stalled = 0 if self._best() < (1 - LEAST_GAIN) * before else self._stalled + 1
         self.done = self._stalled >= PATIENCE
 
     def _best(self) -> float:
@@ -201,7 +198,7 @@ class EvolutionSearch:
     ----------
     objective : Objective
     seed : int
-    reach : float
+    reach, known
         Not used.
 
     References
@@ -210,7 +207,9 @@ class EvolutionSearch:
     9(2), 2001.
     """
 
-    def __init__(self, objective: Objective, *, seed: int = 0, reach: float = 1.0) -> None:
+    def __init__(
+        self, objective: Objective, *, seed: int = 0, reach: float = 1.0, known: KnownGain | None = None
+    ) -> None:
         import cma
 
         self.objective, self.done, self._first = objective, False, True
@@ -244,8 +243,18 @@ class EvolutionSearch:
 METHODS = {"surrogate": SurrogateSearch, "cma": EvolutionSearch}
 
 
-def make_search(method: str, objective: Objective, *, seed: int = 0, reach: float = 1.0) -> Search:
-    """Make a search by its method's name.
+def known_gain(spec: ChainSpec) -> KnownGain | None:
+    """Say which control of a chain is a plain gain at its end, and what it does to a style; None without one."""
+    from blackbox_afx.transfer.surrogate import KnownGain
+
+    found = spec.last_gain
+    return None if found is None else KnownGain(found[0], found[1] * style_of_gain())
+
+
+def make_search(
+    method: str, objective: Objective, *, seed: int = 0, reach: float = 1.0, known: KnownGain | None = None
+) -> Search:
+    """Make a search by its method's name; `known` is what `known_gain` says of the chain.
 
     Raises
     ------
@@ -254,4 +263,4 @@ def make_search(method: str, objective: Objective, *, seed: int = 0, reach: floa
     """
     if method not in METHODS:
         raise UsageError(f"no method is called '{method}'; {nearest(method, list(METHODS))}")
-    return METHODS[method](objective, seed=seed, reach=reach)
+    return METHODS[method](objective, seed=seed, reach=reach, known=known)

@@ -69,7 +69,7 @@ class Surrogate:
     ----------
     controls : int
     gain : KnownGain, optional
-        Counted exactly; the process learns what is left of the styles without it.
+        Not learned but counted; the process learns what is left of the styles without it.
     """
 
     def __init__(self, controls: int, gain: KnownGain | None = None) -> None:

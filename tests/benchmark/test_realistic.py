@@ -128,7 +128,7 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["protocol"] == "realistic"
     assert (report["pairs"], report["seed"]) == (25, 42)
-    assert list(report["ratio"]) == list(report["methods"]) == ["c", "rb-dsp", "c-refined"]
+    assert list(report["ratio"]) == list(report["methods"]) == ["c", "rb-dsp", "c refined"]
     for figures in (report["input"], *report["methods"].values(), *report["ratio"].values()):
         assert set(figures) == {*METRICS, "interval"}
     assert set(report["styles"]) == set(STYLES)
@@ -140,7 +140,7 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
     assert report["ratio"]["rb-dsp"]["sce_hz"] < 0.9
     # A controller that learned nothing is mended by what refining renders.
     for metric in ("msd", "lufs_db"):
-        assert report["ratio"]["c-refined"][metric] < report["ratio"]["c"][metric]
+        assert report["ratio"]["c refined"][metric] < report["ratio"]["c"][metric]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +158,18 @@ def test_wrong_requests_are_one_line(tmp_path, capsys, corpus, arguments, told):
     lines = [line for line in err.splitlines() if not line.startswith("benchmark: ")]
     assert len(lines) == 1
     assert told in lines[0]
+
+
+def test_cdpam_hears_a_style():
+    pytest.importorskip("cdpam", reason="the extra cdpam is not installed")
+    from blackbox_afx.benchmark.embeddings import OTHERS
+
+    embedder = OTHERS["cdpam"]()
+    dry = talk(0, 1.0)[: embedder.rate]
+    vectors = [embedder.embed(audio.astype(np.float32)) for audio in (dry, dry, np.tanh(8 * dry))]
+    assert vectors[0].shape == (512,)
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    assert np.linalg.norm(vectors[2] - vectors[0]) > 0.1 * np.linalg.norm(vectors[0])
 
 
 def test_matchering_that_is_missing_is_said(monkeypatch):
@@ -207,11 +219,12 @@ def test_the_probe_separates_what_can_be_and_not_what_cannot():
 
 
 def test_examples_are_split_by_recording():
-    assert len(make_examples(clip_set(10, 6), segment=16384, most=12, seed=0)) == 60
+    once = make_examples(clip_set(10, 6), segment=16384, least=12, most=24, seed=0)
+    assert sorted(example.stretch for example in once) == list(range(60))
     # Sixty stretches are too few for a hundred examples: some come again, in another style.
-    examples = make_examples(clip_set(10, 6), segment=16384, most=20, seed=0)
+    examples = make_examples(clip_set(10, 6), segment=16384, least=20, most=20, seed=0)
     assert len(examples) == 100
-    assert len({(example.style, example.audio.tobytes()) for example in examples}) == 100
+    assert len({(example.style, example.stretch) for example in examples}) == 100
     assert {len(example.audio) for example in examples} == {16384}
     dealt = deal(examples, 20, np.random.default_rng(0))
     heard = [{examples[k].recording for k in rows} for rows in dealt.values()]

@@ -93,6 +93,20 @@ def test_it_can_begin_as_the_identity_and_leave_it(stages):
     assert min(slopes) > 0
 
 
+def test_an_identity_is_linear_whatever_its_filters_and_scales_are():
+    torch.manual_seed(0)
+    network = TCN(2, channels=8, kernel=3, dilations=(1, 4), start="identity").double().eval()
+    for block in network.blocks:
+        torch.nn.init.normal_(block.film.adapt.weight)
+    audio, silence = torch.randn(1, 1, 200).double(), torch.zeros(1, 1, 200).double()
+    positions = torch.rand(1, 2).double()
+    offset = network(silence, positions)
+    change = network(audio, positions) - offset
+    assert not torch.allclose(change, audio)
+    for factor in (2.0, -1.0):
+        assert torch.allclose(network(factor * audio, positions) - offset, factor * change)
+
+
 def test_several_channels_begin_as_the_identity_too():
     network = TCN(2, inputs=2, outputs=2, channels=8, kernel=3, dilations=(1, 4), start="identity").eval()
     audio = torch.randn(1, 2, 100)
