@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from blackbox_afx.benchmark.report import draw_table, versions
 from blackbox_afx.dsp import autodiff_effect
-from blackbox_afx.errors import UsageError, nearest
+from blackbox_afx.errors import AfxError, UsageError, nearest
 from blackbox_afx.grads import make_estimator
 from blackbox_afx.grads.bridge import BlackBoxEffect
 from blackbox_afx.grads.steps import step_sizes
@@ -31,6 +31,7 @@ from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.effects import Context, make_effect
 from blackbox_afx.train.methods import find_method
 from blackbox_afx.transfer.rule_based import RuleBased
 
@@ -71,15 +72,20 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
     render : callable
         ``(audio float32 [samples]) -> audio float32 [samples]``: what a transfer does on the CPU once the controls are
         known.
+    by_plugins : bool
+        The plugins render; what else the effect consists of is needed in training alone.
     """
 
     effect: nn.Module | None
     render: Callable[[np.ndarray], np.ndarray]
+    by_plugins: bool = False
 
     @property
     def parameters(self) -> int:
-        """Parameters of the effect itself, beyond those of encoder and controller."""
-        return 0 if self.effect is None else sum(part.numel() for part in self.effect.parameters())
+        """Parameters that a transfer needs beyond those of encoder and controller."""
+        if self.effect is None or self.by_plugins:
+            return 0
+        return sum(part.numel() for part in self.effect.parameters())
 
 
 def module_contender(effect: nn.Module, setting: Setting) -> Contender:
@@ -118,11 +124,38 @@ def _estimated(name: str) -> Callable[[Setting], Contender]:
             np.where(space.continuous, steps, np.nan),
             snap=space.snap,
         )
-        chain = setting.spec.open()
-        middle = space.snap(np.full(len(space), 0.5))
-        return Contender(effect=effect, render=lambda audio: chain.render(audio[None], middle, setting.sample_rate)[0])
+        return Contender(effect=effect, render=_by_plugins(setting), by_plugins=True)
 
     return make
+
+
+def _of_method(name: str) -> Callable[[Setting], Contender]:
+    """Make a contender of a method's own effect module: proxies, plugins with a proxy's Jacobian, TCNs of full size."""
+
+    def make(setting: Setting) -> Contender:
+        method, spec = find_method(name), setting.spec
+        options: dict[str, Any] = {}
+        if method.effect == "tcn":
+            controls = len(spec.space)
+            options = {"size": "paper", "stages": None}
+            if method.stages != 1 and len(spec.profiles) == 1 and controls > 3:
+                # One plugin: four fifths to the first TCN, as the paper's equaliser has of all its controls.
+                options["stages"] = [controls - controls // 4, controls // 4]
+        box: Any = FarmEffect(setting.farm, spec, setting.sample_rate)
+        effect = make_effect(
+            Context(spec=spec, sample_rate=setting.sample_rate, method=method, box=box, options=options)
+        )
+        if method.renders_itself:
+            return module_contender(effect, setting)
+        return Contender(effect=effect.to(setting.device), render=_by_plugins(setting), by_plugins=True)
+
+    return make
+
+
+def _by_plugins(setting: Setting) -> Callable[[np.ndarray], np.ndarray]:
+    chain, space = setting.spec.open(), setting.spec.space
+    middle = space.snap(np.full(len(space), 0.5))
+    return lambda audio: chain.render(audio[None], middle, setting.sample_rate)[0]
 
 
 def _rule_based(setting: Setting) -> Contender:
@@ -136,6 +169,10 @@ CONTENDERS: dict[str, Callable[[Setting], Contender]] = {
     "autodiff_paper": _autodiff_paper,
     "spsa": _estimated("spsa"),
     "orthogonal": _estimated("orthogonal"),
+    "np": _of_method("np"),
+    "np_fh": _of_method("np_fh"),
+    "ctcn1": _of_method("ctcn1"),
+    "ctcn2": _of_method("ctcn2"),
     "rb-dsp": _rule_based,
 }
 """Rows of the table by name."""
@@ -332,7 +369,7 @@ def _assemble(methods: Sequence[str] | None, setting: Setting, warn: Callable[[s
     for name, make in CONTENDERS.items():
         try:
             made[name] = make(setting)
-        except UsageError as error:
+        except AfxError as error:
             warn(f"{name} was left out: {error}")
     return made
 
