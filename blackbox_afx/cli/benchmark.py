@@ -120,7 +120,7 @@ def synthetic(
         if plot
         else []
     )
-    check_numbers(pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs)
+    check_numbers(pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs, seed=seed)
     options.check(outs, plots)
     if oracle < 0 or 0 < oracle < 20:
         raise UsageError(f"--oracle {oracle}; expected at least 20 renders a pair, such as 1200, or 0 for none")
@@ -215,7 +215,7 @@ def automation(
     """
     if items < 1:
         raise UsageError(f"--items {items}; expected at least 1")
-    check_numbers(jobs=jobs)
+    check_numbers(jobs=jobs, seed=seed)
     options.check([out])
     path = shelf.find("controllers", controller)
 

@@ -77,7 +77,7 @@ def listen(
 
     if not 1 <= pairs <= 200:
         raise UsageError(f"--pairs {pairs}; expected 1 to 200")
-    check_numbers(sample_rate=sample_rate, jobs=jobs)
+    check_numbers(sample_rate=sample_rate, jobs=jobs, seed=seed)
     _check_folder(out, force)
     paths = [Path(shelf.find("controllers", item)) for item in controller]
     with staging(out) as stage, progress("benchmark", total=pairs) as meter:

@@ -80,7 +80,7 @@ def match(
     jobs
         Worker processes; by default as many as there are cores.
     """
-    check_numbers(pairs=pairs, segment=segment, jobs=jobs)
+    check_numbers(pairs=pairs, segment=segment, jobs=jobs, seed=seed)
     options.check([out])
     for name, value, least in (("renders", renders, 2), ("refine", refine, 2), ("against", against, 0)):
         if value < least or value == 1:

@@ -89,7 +89,7 @@ def realistic(
     if not controller and not baseline:
         raise UsageError("neither a controller nor a baseline was given; expected --controller FILE or --baseline NAME")
     plots = [plot] if plot else []
-    check_numbers(segment=segment, sample_rate=sample_rate, jobs=jobs)
+    check_numbers(segment=segment, sample_rate=sample_rate, jobs=jobs, seed=seed)
     options.check([out], plots)
     paths = [Path(shelf.find("controllers", item)) for item in controller or ()]
     if "matchering" in (baseline or ()):

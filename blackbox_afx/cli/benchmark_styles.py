@@ -71,7 +71,7 @@ def styles(
     for name, value, least in (("each", each, 5), ("repeats", repeats, 1), ("epochs", epochs, 1)):
         if value < least:
             raise UsageError(f"--{name} {value}; expected at least {least}")
-    check_numbers(segment=segment)
+    check_numbers(segment=segment, seed=seed)
     options.check([out])
     paths = [Path(shelf.find("controllers", item)) for item in controller or ()]
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from blackbox_afx.cli.console import example, note, progress, say, warn
+from blackbox_afx.cli.run_options import check_seed_and_jobs
 from blackbox_afx.errors import OutputError, UsageError
 
 INPUT, REFERENCE = "test/louis.flac", "reference/radio.flac"
@@ -35,7 +36,7 @@ Now on your own plugins:
 
 @example("""
 $ afx demo --minutes 2
-learning a controller for channel_strip: 25 controls of built-in effects
+learning a controller for channel_strip: 23 controls of built-in effects
 ...
 on 24 pairs of voices it never heard: STFT 0.41 MSD 0.38 ... of the input's error
 in afx-demo: before.flac reference.flac after.flac after.controls.json after.controls.txt before-after.png
@@ -65,6 +66,7 @@ def demo(
     """
     if not 0 < minutes < float("inf"):
         raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 2")
+    check_seed_and_jobs(seed, jobs)
     began = time.monotonic()
     _clear(out, force)
     from blackbox_afx import shelf

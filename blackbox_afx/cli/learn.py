@@ -128,6 +128,7 @@ def run_learning(
     if not options.as_json:
         say(f"{spec.label}: {len(spec.space)} controls")
     check_device(options.device)
+    options.check()
     from blackbox_afx.train.learn import learn as run
 
     try:

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from blackbox_afx import shelf
 from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
-from blackbox_afx.cli.run_options import DEFAULTS, RunOptions
+from blackbox_afx.cli.run_options import DEFAULTS, RunOptions, check_seed_and_jobs
 from blackbox_afx.errors import OutputError, UsageError
 
 app = App(name="proxy")
@@ -108,6 +108,7 @@ def run_training(
     if not options.as_json:
         say(f"{profile.label}: {len(profile.active)} controls")
     check_device(options.device)
+    options.check()
     from blackbox_afx.train.proxy_card import scores_text
     from blackbox_afx.train.proxy_train import train_proxy
 
@@ -198,6 +199,7 @@ def check(
 
     if patches < 1:
         raise UsageError(f"--patches is {patches}; expected 1 or more")
+    check_seed_and_jobs(seed, jobs)
     network, about = load_proxy(proxy)
     spec = spec_of_proxy(about)
     with progress("check", total=2) as meter:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from blackbox_afx.cli.console import emit_json, note, say
+from blackbox_afx.cli.run_options import check_seed_and_jobs
 from blackbox_afx.errors import UsageError
 
 Flag = Parameter(negative="")
@@ -100,7 +101,12 @@ DEFAULTS = ReportOptions()
 
 
 def check_numbers(
-    *, pairs: int = 1, segment: int | None = None, sample_rate: int | None = None, jobs: int | None = None
+    *,
+    pairs: int = 1,
+    segment: int | None = None,
+    sample_rate: int | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
 ) -> None:
     """Refuse numbers that no benchmark can do with, before anything heavy is imported.
 
@@ -115,5 +121,4 @@ def check_numbers(
         raise UsageError(f"--segment {segment}; expected at least 16384 samples, so that loudness can be measured")
     if sample_rate is not None and not 8000 <= sample_rate <= 192000:
         raise UsageError(f"--sample-rate {sample_rate}; expected 8000 to 192000 Hz")
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs {jobs}; expected at least 1")
+    check_seed_and_jobs(seed, jobs)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blackbox_afx.errors import UsageError
+
 Flag = Parameter(negative="")
 
 
@@ -41,6 +43,30 @@ class RunOptions:
     force: Annotated[bool, Flag] = False
     allow_version: Annotated[bool, Flag] = False
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False
+
+    def check(self) -> None:
+        """Refuse numbers that no training can do with.
+
+        Raises
+        ------
+        UsageError
+            One is out of its range.
+        """
+        check_seed_and_jobs(self.seed, self.jobs)
+
+
+def check_seed_and_jobs(seed: int, jobs: int | None) -> None:
+    """Refuse a seed or a number of workers that nothing can do with.
+
+    Raises
+    ------
+    UsageError
+        One is out of its range.
+    """
+    if not 0 <= seed < 2**32 - 1:
+        raise UsageError(f"--seed {seed}; expected 0 to {2**32 - 2}")
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs {jobs}; expected at least 1")
 
 
 DEFAULTS = RunOptions()

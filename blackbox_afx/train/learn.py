@@ -233,6 +233,9 @@ class Run:
         except KeyboardInterrupt:
             self.ticker.keep()
             raise
+        except Exception:
+            self.folder.drop_if_nothing_was_kept()
+            raise
         finally:
             torch.set_num_threads(threads)
 

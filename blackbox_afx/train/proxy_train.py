@@ -125,6 +125,9 @@ class ProxyRun:
         try:
             with self.farm:
                 return self._run()
+        except Exception:
+            self.folder.drop_if_nothing_was_kept()
+            raise
         finally:
             if self.folder.path.exists():
                 self.ticker.keep()

@@ -43,6 +43,7 @@ class RunFolder:
     def __init__(self, out: str | os.PathLike[str], *, resume: bool = False, force: bool = False) -> None:
         self.out = Path(out)
         self.path = self.out.with_name(self.out.name + ".run")
+        self._new = (force and not resume) or not self.path.exists()
         try:
             self._check(resume, force)
             if force and not resume and self.path.exists():
@@ -148,6 +149,11 @@ class RunFolder:
         if not (self.path / name).exists():
             return None
         return load_tensors(self.path / name)
+
+    def drop_if_nothing_was_kept(self) -> None:
+        """Remove the folder if this sitting made it and came to no plan: there is nothing to go on with."""
+        if self._new and not (self.path / "plan.json").exists():
+            self.clear()
 
     def clear(self) -> None:
         """Remove the folder: the run is done."""

@@ -275,7 +275,11 @@ def _refinement_record(made: Refined | None, options: Refinement | None) -> dict
 def _clipping(made: dict[str, Any]) -> str:
     """Say what became of samples beyond full scale."""
     kept = made["subtype"] in ("FLOAT", "DOUBLE")
-    end = "the float file keeps them" if kept else "and were cut off; write a float WAV or turn --amount down"
+    end = (
+        "the float file keeps them"
+        if kept
+        else "and were cut off; turn --amount down, or save INPUT as a 32-bit float WAV first"
+    )
     return f"{made['clipped']} samples went over full scale (peak {made['peak_dbfs']:+.1f} dBFS); {end}".replace(
         "; and", " and"
     )

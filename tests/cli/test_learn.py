@@ -45,6 +45,8 @@ def tiny(folder: Path, audio: Path, *plugins: str, plan=PLAN, recipe: str = RECI
         ([], 2, "no PLUGIN"),
         (["builtin:Gain", "--minutes", "0"], 2, "--minutes is 0"),
         (["builtin:Gain", "--minutes", "inf"], 2, "--minutes is inf"),
+        (["builtin:Gain", "--jobs", "0"], 2, "--jobs 0; expected at least 1"),
+        (["builtin:Gain", "--seed", "-1"], 2, "--seed -1; expected 0 to"),
         (["builtin:Gain", "--method", "magic"], 2, "magic"),
         (["builtin:Gain", "--controls", "loudness"], 2, "loudness"),
         (["builtin:Nothing"], 2, "Nothing"),
@@ -80,6 +82,18 @@ def test_folders_and_outputs_that_won_t_do(afx, tmp_path, demo_audio):
         assert says in err
         assert "internal error" not in err
     assert (tmp_path / "taken.afx").read_text() == "mine"
+
+
+def test_a_run_that_never_began_is_not_in_the_way_of_the_next(afx, tmp_path, demo_audio):
+    out = tmp_path / "c.afx"
+    code, _, err = afx("learn", "builtin:Gain", "--audio", tmp_path / "nowhere", "--jobs", "1", "--out", out)
+    assert code != 0
+    assert "nowhere" in err
+    assert list(tmp_path.iterdir()) == []
+    proxy = ["proxy", "train", "builtin:Compressor", "--jobs", "1", "--out", tmp_path / "proxy"]
+    code, _, err = afx(*proxy, "--audio", tmp_path / "nowhere")
+    assert code != 0
+    assert not list(tmp_path.rglob("*.run"))
 
 
 def test_recordings_too_short_or_silent_are_one_line(afx, tmp_path):
