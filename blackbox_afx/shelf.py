@@ -97,7 +97,8 @@ def find(kind: str, name: str | os.PathLike[str]) -> Path:
         raise ShelfError(f"{text}: {what}; expected a {shape.singular}, its folder, or a name from `afx list {kind}`")
     known = {item.name: item for item in items(kind)}
     if text not in known:
-        raise ShelfError(f"no {shape.singular} is called '{text}'; {nearest(text, list(known))}")
+        there = nearest(text, list(known)) if known else f"none is on a shelf; give the path of a {shape.singular}"
+        raise ShelfError(f"no {shape.singular} is called '{text}'; {there}")
     return known[text].path
 
 
