@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import torch
 
-from blackbox_afx.errors import AfxError, OutputError, UsageError
+from blackbox_afx.errors import AfxError, AudioError, OutputError, UsageError
 from blackbox_afx.networks.search import SEARCH_OPTIONS
 from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
@@ -233,7 +233,8 @@ class Run:
         except KeyboardInterrupt:
             self.ticker.keep()
             raise
-        except Exception:
+        except (AudioError, UsageError):
+            # What was asked can't be done; a plugin that fails leaves its log to read.
             self.folder.drop_if_nothing_was_kept()
             raise
         finally:

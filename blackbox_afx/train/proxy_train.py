@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from blackbox_afx import shelf
-from blackbox_afx.errors import ControllerError, FarmError, OutputError, UsageError
+from blackbox_afx.errors import AudioError, ControllerError, FarmError, OutputError, UsageError
 from blackbox_afx.losses.style import StyleLoss
 from blackbox_afx.networks.controller_file import load_controller
 from blackbox_afx.plugins.chain import ChainSpec
@@ -125,7 +125,8 @@ class ProxyRun:
         try:
             with self.farm:
                 return self._run()
-        except Exception:
+        except (AudioError, UsageError):
+            # What was asked can't be done; a plugin that fails leaves its log to read.
             self.folder.drop_if_nothing_was_kept()
             raise
         finally:
