@@ -125,7 +125,7 @@ def check_output(audio: np.ndarray, profile: Profile, row: np.ndarray | None) ->
     what = "NaN or infinity" if not np.isfinite(peak) else f"samples of {peak:.3g}"
     raise PluginError(
         f"{profile.label} gave {what} with {word_values(profile.active, row)}; "
-        "narrow the ranges of these controls in the profile"
+        "narrow the ranges of these controls in the profile, or resample a file of a low rate to 24 kHz or more"
     )
 
 

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 import psutil
 
-from blackbox_afx.errors import AudioError, FarmError, PluginError, UsageError
+from blackbox_afx.errors import AfxError, AudioError, FarmError, PluginError, UsageError
 from blackbox_afx.plugins.chain import Chain, ChainSpec
 from blackbox_afx.plugins.jobs import AudioRef, Job
 from blackbox_afx.plugins.journal import Outcome, Writer
@@ -175,7 +175,9 @@ class Worker:
             return Outcome(kind="refused", message=str(error))
         except Exception as error:
             self.note(traceback.format_exc())
-            message = f"{type(error).__name__}: {error}".splitlines()[0]
+            # An error of this package says what it is; a stranger's is told by its class.
+            named = str(error) if isinstance(error, AfxError) else f"{type(error).__name__}: {error}"
+            message = named.splitlines()[0]
             kind = "nan" if isinstance(error, PluginError) and NOT_SOUND.search(message) else "exception"
             return Outcome(kind=kind, message=message, point=self.point)
         return Outcome(kind="nan", message=flaw, point=self.point) if flaw else Outcome(value=value)
