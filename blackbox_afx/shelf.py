@@ -171,7 +171,8 @@ def copy(kind: str, name: str, destination: str | os.PathLike[str], force: bool 
     name : str
         A name on a shelf, or the item's path.
     destination : path
-        A folder that exists, where a folder `name` is made in it; or the new folder itself.
+        A folder that exists or whose name ends in a slash, where a folder `name` is made in it; or the new folder
+        itself.
     force : bool
         Replace what is there.
 
@@ -182,12 +183,17 @@ def copy(kind: str, name: str, destination: str | os.PathLike[str], force: bool 
 
     Raises
     ------
+    ShelfError
+        There is no such item.
     OutputError
         There is something already, or it can't be written.
     """
-    source = find(kind, name).resolve().parent
+    found, opens = find(kind, name), _shape(kind).opens
+    if found.name != opens:
+        raise ShelfError(f"{found}: expected a {_shape(kind).singular}'s {opens}, or its folder")
+    source = found.resolve().parent
     target = Path(destination).expanduser()
-    if target.is_dir():
+    if target.is_dir() or os.fspath(destination).endswith(("/", os.sep)):
         target = target / source.name
     if source == target.resolve() or source in target.resolve().parents:
         raise OutputError(f"{target}: can't copy {source} onto or into itself; give another folder")

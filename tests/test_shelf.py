@@ -111,6 +111,10 @@ def test_copy(own: Path, tmp_path: Path) -> None:
     assert (new / "profile.toml").read_text() == "name = 'x'\n"
     (tmp_path / "folder").mkdir()
     assert shelf.copy("plugins", "warm", tmp_path / "folder") == tmp_path / "folder/warm"
+    assert shelf.copy("plugins", "warm", f"{tmp_path}/new/") == tmp_path / "new/warm"
+    (tmp_path / "notes.txt").write_text("no profile")
+    with pytest.raises(ShelfError, match=r"notes\.txt: expected a plugin profile's profile\.toml"):
+        shelf.copy("plugins", tmp_path / "notes.txt", tmp_path / "out")
 
 
 def test_copy_overwrites_only_with_force(own: Path, tmp_path: Path) -> None:

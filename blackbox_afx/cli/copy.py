@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -17,7 +16,7 @@ mine/zam_comp
 $ $EDITOR mine/zam_comp/profile.toml
 $ afx learn mine/zam_comp --audio recordings/ --out comp.safetensors
 """)
-def copy(kind: str, name: str, destination: Path, *, force: Annotated[bool, Parameter(negative="")] = False) -> None:
+def copy(kind: str, name: str, destination: str, *, force: Annotated[bool, Parameter(negative="")] = False) -> None:
     """Copy a shipped plugin, proxy, recipe or controller to change it.
 
     Parameters
@@ -27,7 +26,8 @@ def copy(kind: str, name: str, destination: Path, *, force: Annotated[bool, Para
     name
         A name that `afx list KIND` shows, or a path.
     destination
-        A folder that exists, where a folder NAME is made in it; or the new folder itself.
+        A folder that exists or whose name ends in a slash, where a folder NAME is made in it; or the new folder
+        itself.
     force
         Replace what is there.
     """
