@@ -22,7 +22,7 @@ from blackbox_afx.networks.residual import ResidualBlock, Standardise
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 
 BETAS = 0.9, 0.98
-SEARCH_OPTIONS: dict[str, Any] = {"steps": 20, "rate": 0.1, "pull": 1.0}
+SEARCH_OPTIONS: dict[str, Any] = {"steps": 20, "rate": 0.1, "pull": 30.0}
 """What `SearchController` takes beside the options of a residual one, and what they are by default."""
 
 
