@@ -43,8 +43,8 @@ class RunFolder:
     def __init__(self, out: str | os.PathLike[str], *, resume: bool = False, force: bool = False) -> None:
         self.out = Path(out)
         self.path = self.out.with_name(self.out.name + ".run")
-        self._new = (force and not resume) or not self.path.exists()
         try:
+            self._new = (force and not resume) or not self.path.exists()
             self._check(resume, force)
             if force and not resume and self.path.exists():
                 shutil.rmtree(self.path)
