@@ -27,12 +27,11 @@ from scipy.signal import ShortTimeFFT
 from blackbox_afx.benchmark.methods import load_methods
 from blackbox_afx.benchmark.pairs import Pair, PairMaker
 from blackbox_afx.benchmark.report import summarise_errors
-from blackbox_afx.benchmark.synthetic import Errors
+from blackbox_afx.benchmark.synthetic import Errors, render_settings
 from blackbox_afx.data import find_audio, load_clips
 from blackbox_afx.metrics import score_pair
 from blackbox_afx.plugins.chain_spec import ChainSpec
 from blackbox_afx.plugins.farm import Farm
-from blackbox_afx.plugins.jobs import RenderJob
 
 FRAME = 2048
 WINDOW = np.hanning(FRAME)
@@ -73,15 +72,6 @@ def settings(options: argparse.Namespace, pairs: list[Pair], rate: int) -> tuple
     return spec, found
 
 
-def render(spec: ChainSpec, pairs: list[Pair], positions: np.ndarray, rate: int, farm: Farm) -> list[Any]:
-    """Render the inputs at positions; None where a render failed."""
-    jobs = [
-        RenderJob(spec=spec, audio=pair.source[None], positions=row, sample_rate=rate)
-        for pair, row in zip(pairs, positions, strict=True)
-    ]
-    return [None if result.failure else result.value[0] for result in farm.run(jobs)]
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -103,7 +93,7 @@ def main() -> None:
     with Farm() as farm:
         pairs = maker.draw(farm, 0, options.pairs)
         spec, rows = settings(options, pairs, rate)
-        made = {name: render(spec, pairs, positions, rate, farm) for name, positions in rows.items()}
+        made = {name: render_settings(spec, pairs, positions, rate, farm)[0] for name, positions in rows.items()}
 
     def table(results: list[Any]) -> np.ndarray:
         return np.array(

@@ -23,9 +23,6 @@ from torch import Tensor, nn
 from blackbox_afx.benchmark.report import draw_table, versions
 from blackbox_afx.dsp import autodiff_effect
 from blackbox_afx.errors import AfxError, UsageError, nearest
-from blackbox_afx.grads import make_estimator
-from blackbox_afx.grads.bridge import BlackBoxEffect
-from blackbox_afx.grads.steps import step_sizes
 from blackbox_afx.losses.style import StyleLoss
 from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
@@ -100,37 +97,13 @@ def module_contender(effect: nn.Module, setting: Setting) -> Contender:
     return Contender(effect=here, render=render)
 
 
-def _autodiff(setting: Setting) -> Contender:
-    return module_contender(autodiff_effect(setting.spec, setting.sample_rate), setting)
-
-
 def _autodiff_paper(setting: Setting) -> Contender:
     effect = autodiff_effect(setting.spec, setting.sample_rate, filtering="sampled", smoothing="one_pole")
     return module_contender(effect, setting)
 
 
-def _estimated(name: str) -> Callable[[Setting], Contender]:
-    """Make a contender that renders through the plugins and estimates as the method of that name does."""
-
-    def make(setting: Setting) -> Contender:
-        method, space = find_method(name), setting.spec.space
-        steps = step_sizes(
-            space.resolution, max(profile.repeatability for profile in setting.spec.profiles), method.base_step
-        )
-        box: Any = FarmEffect(setting.farm, setting.spec, setting.sample_rate)
-        effect = BlackBoxEffect(
-            box,
-            make_estimator(method.estimator, **method.options),
-            np.where(space.continuous, steps, np.nan),
-            snap=space.snap,
-        )
-        return Contender(effect=effect, render=_by_plugins(setting), by_plugins=True)
-
-    return make
-
-
 def _of_method(name: str) -> Callable[[Setting], Contender]:
-    """Make a contender of a method's own effect module: proxies, plugins with a proxy's Jacobian, TCNs of full size."""
+    """Make a contender of the effect module that a method trains through; TCNs in the paper's size."""
 
     def make(setting: Setting) -> Contender:
         method, spec = find_method(name), setting.spec
@@ -165,10 +138,10 @@ def _rule_based(setting: Setting) -> Contender:
 
 
 CONTENDERS: dict[str, Callable[[Setting], Contender]] = {
-    "autodiff": _autodiff,
+    "autodiff": _of_method("ad"),
     "autodiff_paper": _autodiff_paper,
-    "spsa": _estimated("spsa"),
-    "orthogonal": _estimated("orthogonal"),
+    "spsa": _of_method("spsa"),
+    "orthogonal": _of_method("orthogonal"),
     "np": _of_method("np"),
     "np_fh": _of_method("np_fh"),
     "ctcn1": _of_method("ctcn1"),

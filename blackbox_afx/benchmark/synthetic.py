@@ -12,6 +12,7 @@ from blackbox_afx.benchmark.methods import AnyMethod, SelfRendering
 from blackbox_afx.benchmark.pairs import Pair, PairMaker
 from blackbox_afx.errors import FarmError
 from blackbox_afx.metrics import ALWAYS, score_pair
+from blackbox_afx.plugins.chain_spec import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import RenderJob
 
@@ -151,9 +152,15 @@ def render(
         return audio, [
             f"{method.name} made nothing of pair {p.index}" for p, a in zip(pairs, audio, strict=True) if a is None
         ]
-    positions = method.predict(pairs, sample_rate)
+    return render_settings(method.spec, pairs, method.predict(pairs, sample_rate), sample_rate, farm)
+
+
+def render_settings(
+    spec: ChainSpec, pairs: Sequence[Pair], positions: np.ndarray, sample_rate: int, farm: Farm
+) -> tuple[list[np.ndarray | None], list[str]]:
+    """Let the farm render the inputs of pairs at positions [pairs, controls]; returns as `render` does."""
     jobs = [
-        RenderJob(spec=method.spec, audio=pair.source[None], positions=row, sample_rate=sample_rate)
+        RenderJob(spec=spec, audio=pair.source[None], positions=row, sample_rate=sample_rate)
         for pair, row in zip(pairs, positions, strict=True)
     ]
     results = farm.run(jobs)

@@ -102,7 +102,7 @@ class Run:
         self.effect_module: torch.nn.Module | None = None
         # Proxies that nobody named may have to be trained first, when the recordings are read.
         if self.method.effect_name != "straight_through" or recipe.proxies or not self.warm:
-            self.effect_module = self._effect_module(recipe.proxies, resume)
+            self.effect_module = self._effect_module(recipe.proxies)
         learns = self.effect_module if self.method.effect_name == "tcn" else None
         self.learner = Learner(self.network, learns)
         self.material = Material(
@@ -137,7 +137,7 @@ class Run:
             options = SEARCH_OPTIONS | options
         return {"encoder": recipe.encoder, "controller": controller, **options}
 
-    def _effect_module(self, proxies: tuple[str, ...], resume: bool) -> torch.nn.Module | None:
+    def _effect_module(self, proxies: tuple[str, ...]) -> torch.nn.Module | None:
         if not self.method.has_audio_stage:
             return None
         context = Context(
@@ -152,8 +152,7 @@ class Run:
             return make_effect(context).to(self.device)
         except AfxError:
             # A missing proxy is no unfinished run.
-            if not resume:
-                self.folder.clear()
+            self.folder.drop_if_nothing_was_kept()
             raise
 
     def progress(self, stage: str, steps: int) -> Callable[[int, float], None]:
@@ -281,7 +280,7 @@ class Run:
         self.noted["proxies"] = {name: load_proxy(name)[1].scores.get("cosine") for name in names}
         # What a proxy's training drew must not decide what comes after it.
         with torch.random.fork_rng(devices=[]):
-            self.effect_module = self._effect_module(names, True)
+            self.effect_module = self._effect_module(names)
 
     def reserve_after_pairs(self) -> float:
         """Seconds that the stages after the pairs need at least."""

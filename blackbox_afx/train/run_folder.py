@@ -151,8 +151,8 @@ class RunFolder:
         return load_tensors(self.path / name)
 
     def drop_if_nothing_was_kept(self) -> None:
-        """Remove the folder if this sitting made it and came to no plan: there is nothing to go on with."""
-        if self._new and not (self.path / "plan.json").exists():
+        """Remove the folder if this sitting made it and has neither a plan nor proxies to go on with."""
+        if self._new and not any((self.path / name).exists() for name in ("plan.json", "proxies")):
             self.clear()
 
     def clear(self) -> None:

@@ -89,3 +89,15 @@ def test_an_optimizer_comes_back_as_it_was():
     restore_optimizer(second, optimizer_tensors(first))
     for slot, content in first.state[weight].items():
         assert torch.equal(content, second.state[weight][slot])
+
+
+def test_what_was_kept_is_never_dropped(tmp_path):
+    for kept in ("plan.json", "proxies", ""):
+        folder = RunFolder(tmp_path / "c.afx", force=True)
+        if kept:
+            (folder.path / kept).mkdir()
+        folder.drop_if_nothing_was_kept()
+        assert folder.path.exists() == bool(kept)
+    RunFolder(tmp_path / "c.afx")
+    RunFolder(tmp_path / "c.afx", resume=True).drop_if_nothing_was_kept()
+    assert (tmp_path / "c.afx.run").exists()
