@@ -12,13 +12,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from blackbox_afx.errors import ControllerError, OutputError, ProfileError, RecipeError
+from blackbox_afx.networks.packing import SCALE, pack, unpack
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.profile import Profile
 
 METADATA_KEY = "blackbox_afx.controller"
-SCHEMA = 2
-"""1 had no effect beside the network; files without one are still written as such."""
+SCHEMA = 3
+"""1 had no effect beside the network, and 2 no packed matrices; files without them are still written as such."""
 EFFECT = "effect/"
 """What names of an effect's tensors begin with."""
 
@@ -81,7 +82,12 @@ class ControllerCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 def save_controller(
-    path: str | os.PathLike[str], network: nn.Module, card: ControllerCard, effect: dict[str, Tensor] | None = None
+    path: str | os.PathLike[str],
+    network: nn.Module,
+    card: ControllerCard,
+    effect: dict[str, Tensor] | None = None,
+    *,
+    packed: bool = False,
 ) -> None:
     """Write a controller beside its place and rename it there.
 
@@ -92,6 +98,8 @@ def save_controller(
     card : ControllerCard
     effect : dict of Tensor, optional
         Weights of the module that `card.effect` describes.
+    packed : bool
+        Write matrices in 8 bits, as `blackbox_afx.networks.packing` does.
 
     Raises
     ------
@@ -101,9 +109,11 @@ def save_controller(
     path = Path(path)
     beside = path.with_name(path.name + ".part")
     everything = {**network.state_dict(), **{EFFECT + name: tensor for name, tensor in (effect or {}).items()}}
+    if packed:
+        everything = pack(everything)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in everything.items()}
-    if card.effect:
-        card = msgspec.structs.replace(card, schema=SCHEMA)
+    schema = 3 if any(name.endswith(SCALE) for name in tensors) else 2 if card.effect else 1
+    card = msgspec.structs.replace(card, schema=schema)
     try:
         save_file(tensors, beside, {METADATA_KEY: msgspec.json.encode(card).decode()})
         # safetensors makes its files private; a controller is read by whoever may read its folder.
@@ -178,8 +188,8 @@ def _read(path: Path, *, tensors: bool) -> tuple[ControllerCard, dict[str, Tenso
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            weights = unpack({name: file.get_tensor(name) for name in file.keys()}) if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ControllerError(f"{path}: not a controller, or cut short ({reason}); {expected}") from None
     if METADATA_KEY not in metadata:

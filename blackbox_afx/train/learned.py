@@ -85,7 +85,7 @@ def finish(run: Run, plan: StepPlan, facts: dict[str, Any]) -> Learned:
     )
     # A kill between these lines must not make a resume ask for --force.
     run.folder.allow_replace()
-    save_controller(run.folder.out, run.network.eval(), card, weights)
+    save_controller(run.folder.out, run.network.eval(), card, weights, packed=run.recipe.weights == "int8")
     seconds = run.clock.spent_s
     run.folder.clear()
     return Learned(

@@ -96,6 +96,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Of the audio stage's learning rate; the paper's falls to a tenth at 80 % and again at 95 % of the steps.
     clip_norm, weight_decay, average : float
         Of the audio stage: largest gradient norm, weight decay, decay of the moving average of the weights.
+    weights : {"float32", "int8"}
+        How the controller file holds large matrices; "int8" takes a quarter of the bytes.
     shares : Shares
     """
 
@@ -133,6 +135,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     clip_norm: float = 1.0
     weight_decay: float = 0.01
     average: float = 0.9
+    weights: Literal["float32", "int8"] = "float32"
     shares: Shares = Shares()
 
     def __post_init__(self) -> None:
