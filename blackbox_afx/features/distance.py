@@ -14,11 +14,14 @@ import numpy as np
 from blackbox_afx.features.bands import HIGHEST_HZ
 from blackbox_afx.features.statistics import BANDS, LAYOUT, QUANTILES, band_centres
 
-TYPICAL = {"stft": 8.0, "mel": 8.0, "rms": 8.0, "loudness": 8.0, "centroid": 0.35, "linear": 1.0, "levels": 16.0}
+TYPICAL = {"stft": 8.0, "mel": 8.0, "rms": 8.0, "loudness": 8.0, "centroid": 0.35, "linear": 1.0, "share": 0.5, "levels": 16.0}
 """What each part typically measures between input and target: by dividing, all parts count alike."""
 QUANTILE_WEIGHTS = (0.1, 0.2, 0.3, 0.25, 0.15)
 LOUDEST_DB = 30.0
 """Powers count as no louder than this in the linear part, which would overflow."""
+
+FAINT = 1e-6
+"""Amplitude below which a difference is no longer a share of anything."""
 
 
 @functools.lru_cache(maxsize=1)
@@ -53,6 +56,7 @@ def sound_parts(estimate: np.ndarray, target: np.ndarray) -> dict[str, np.ndarra
         "loudness": loudness,
         "centroid": centroid,
         "linear": np.abs(amplitude[0] - amplitude[1]) @ mel,
+        "share": 2 * (np.abs(amplitude[0] - amplitude[1]) @ mel) / ((amplitude[0] + amplitude[1]) @ mel + FAINT),
         "levels": gap[..., LAYOUT["levels"]].mean(-1),
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from blackbox_afx.features.distance import LOUDEST_DB, QUANTILE_WEIGHTS, TYPICAL, band_weights
+from blackbox_afx.features.distance import FAINT, LOUDEST_DB, QUANTILE_WEIGHTS, TYPICAL, band_weights
 from blackbox_afx.features.statistics import BANDS, LAYOUT, QUANTILES
 
 
@@ -46,6 +46,9 @@ class SoundDistance(nn.Module):
             "loudness": loudness,
             "centroid": centroid,
             "linear": (amplitude[0] - amplitude[1]).abs() @ self.mel,
+            "share": 2
+            * ((amplitude[0] - amplitude[1]).abs() @ self.mel)
+            / ((amplitude[0] + amplitude[1]) @ self.mel + FAINT),
             "levels": gap[:, LAYOUT["levels"]].mean(1),
         }
 

@@ -112,7 +112,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     segment: int = 65536
     settings: int = 3
     corrupted: float = 0.5
-    foreign: float = 0.6
+    foreign: float = 0.8
     audio_foreign: float = 0.0
     styles: int = 2
     max_cents: float = 200.0

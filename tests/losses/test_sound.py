@@ -46,6 +46,17 @@ def test_a_plain_gain_is_measured_in_its_decibels(gain_db):
     assert parts.keys() == TYPICAL.keys()
 
 
+def test_linear_amplitudes_also_count_as_a_share_of_what_is_there():
+    distance = SoundDistance()
+    loud = distance.parts(heard(6.0), heard(0.0))
+    quiet = distance.parts(heard(-34.0), heard(-40.0))
+    # 2 (g - 1) / (g + 1) for an amplitude ratio g, however loud both are.
+    ratio = 10 ** (6 / 20)
+    assert float(loud["share"]) == pytest.approx(2 * (ratio - 1) / (ratio + 1), abs=1e-3)
+    assert float(quiet["share"]) == pytest.approx(float(loud["share"]), rel=0.02)
+    assert float(quiet["linear"]) < 0.02 * float(loud["linear"])
+
+
 def test_it_is_symmetric_and_one_row_a_pair():
     a, b = torch.cat([heard(), heard(6)]), torch.cat([heard(seed=2), heard(-3)])
     distance = SoundDistance()
