@@ -19,15 +19,16 @@ import numpy as np
 import torch
 
 from blackbox_afx import shelf
-from blackbox_afx.networks.controller_file import load_controller
+from blackbox_afx.benchmark.methods import load_methods
 
 SECONDS = 131072 / 24000
 GOAL_S = 0.05
 
 
-def measure(name: str, repeats: int) -> dict[str, float | str]:
+def measure(name: str, repeats: int) -> dict[str, float]:
     """Time one controller; medians of seconds."""
-    network, card = load_controller(shelf.find("controllers", name))
+    (method,) = load_methods([shelf.find("controllers", name)])
+    network, card = method.network, method.card
     rng = np.random.default_rng(0)
     audio = [(0.1 * rng.standard_normal(round(SECONDS * card.sample_rate))).astype(np.float32) for _ in range(2)]
     encoder, controller = [], []
@@ -41,7 +42,7 @@ def measure(name: str, repeats: int) -> dict[str, float | str]:
     # The first builds tables.
     row = {"encoder_s": statistics.median(encoder[1:]), "controller_s": statistics.median(controller[1:])}
     total = sum(row.values())
-    return {"controller": name, **row, "total_s": total, "share": total / SECONDS}
+    return {**row, "total_s": total, "share": total / SECONDS}
 
 
 def main() -> None:
@@ -52,12 +53,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [measure(name, options.repeats) for name in options.controller]
+    rows = {name: measure(name, options.repeats) for name in options.controller}
     print(f"{'controller':28} {'encoder':>10} {'controller':>12} {'both':>10} {'of the audio':>14}")
-    for row in rows:
+    for name, row in rows.items():
         ms = [1e3 * row[key] for key in ("encoder_s", "controller_s", "total_s")]
         verdict = "ok" if row["total_s"] < GOAL_S else "MISSED"
-        print(f"{row['controller']:28} {ms[0]:7.1f} ms {ms[1]:9.1f} ms {ms[2]:7.1f} ms {row['share']:13.4f}  {verdict}")
+        print(f"{name:28} {ms[0]:7.1f} ms {ms[1]:9.1f} ms {ms[2]:7.1f} ms {row['share']:13.4f}  {verdict}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -8,10 +8,9 @@ For each, `train/NAME/weights.safetensors` and `docs/results/NAME.self.json` and
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
-
-from fill_tables import fill
 
 from blackbox_afx.networks.controller_file import load_card
 
@@ -66,6 +65,7 @@ def card(name: str) -> str:
         "## How good",
         "",
     ]
+    commands = set()
     for protocol, meaning in PROTOCOLS.items():
         place = f"../../docs/results/{name}.{protocol}.json"
         report = json.loads((ROOT / "train" / name / place).read_text(encoding="utf-8"))
@@ -78,16 +78,18 @@ def card(name: str) -> str:
             "<!-- end -->",
             "",
         ]
-    lines += ["```", report["command"], "```", ""]
+        commands.add(report["command"])
+    lines += ["```", *commands, "```", ""]
     return "\n".join(lines)
 
 
 def main() -> None:
     """Write the cards of the controllers that are named."""
-    for name in sys.argv[1:]:
-        page = ROOT / "train" / name / "CARD.md"
-        page.write_text(fill(card(name), page.parent), encoding="utf-8")
+    pages = [ROOT / "train" / name / "CARD.md" for name in sys.argv[1:]]
+    for page in pages:
+        page.write_text(card(page.parent.name), encoding="utf-8")
         print(f"wrote {page}")
+    subprocess.run([sys.executable, ROOT / "scripts" / "fill_tables.py", *pages], check=True)
 
 
 if __name__ == "__main__":
