@@ -161,8 +161,7 @@ def tell(result: TransferResult, *, as_json: bool) -> None:
 
 
 def look_at(files: list[Path]) -> None:
-    """Refuse what is no audio, before anything heavy is imported."""
-    from blackbox_afx.audio import info
+    """Refuse what is no mono or stereo audio, before anything heavy is imported."""
+    from blackbox_afx.transfer.request import check_recordings
 
-    for file in files:
-        info(file)
+    check_recordings(files)
