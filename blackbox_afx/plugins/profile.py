@@ -169,7 +169,7 @@ def check_profile(profile: Profile) -> Profile:
     Raises
     ------
     ProfileError
-        No control left, two controls on one index, an impossible block size or channel count.
+        No control left, two controls on one index, an impossible block size or channel count, a preset of a built-in.
     """
     where = f"profile '{profile.name}'"
     if not profile.active:
@@ -181,6 +181,11 @@ def check_profile(profile: Profile) -> Profile:
         raise ProfileError(f"{where}: block_size = {profile.block_size}, expected 1 to {MAXIMUM_BLOCK_SIZE}")
     if profile.channels not in (0, 1, 2):
         raise ProfileError(f"{where}: channels = {profile.channels}, expected 1, 2, or 0 for any")
+    if profile.base_preset and profile.identity.format == "builtin":
+        raise ProfileError(
+            f"{where}: base_preset = '{profile.base_preset}', but a built-in effect has no presets; remove the line, "
+            "and give controls that are not used a value"
+        )
     return profile
 
 
