@@ -15,14 +15,17 @@ from blackbox_afx.errors import UsageError
 Flag = Parameter(negative="")
 
 
-@example("""
+@example(
+    """
 $ afx benchmark complexity zam_eq2 zam_comp --out complexity.json
 ZamEQ2 > ZamComp, 17 controls, encoder efficientnet_b2, 4 x 5.46 s at 24000 Hz, cpu, 2 threads, ...
 
 | method   | encoder | effect ...
 ...
 wrote complexity.json
-""")
+""",
+    takes="[PLUGIN...]",
+)
 def complexity(
     *plugins: Annotated[str, Parameter(name="PLUGIN")],
     out: Path,

@@ -19,7 +19,8 @@ START_S = 0.5
 """What starting Python and ending its processes takes, roughly."""
 
 
-@example("""
+@example(
+    """
 $ afx learn zam_eq2 zam_comp --audio recordings/ --where type=speech --minutes 20 --out voice.safetensors
 ZamEQ2 > ZamComp: 17 controls
 learning: 43 % pairs: 41280 training pairs
@@ -27,7 +28,9 @@ learning: 43 % pairs: 41280 training pairs
 held out: STFT 0.33 MSD 0.28 SCE 0.41 RMS 0.13 LUFS 0.14 of the input's error (64 pairs, warm start)
 wrote voice.safetensors
 next: afx transfer INPUT REFERENCE --controller voice.safetensors --out OUT.wav
-""")
+""",
+    takes="PLUGIN...",
+)
 def learn(
     *plugins: Annotated[str, Parameter(name="PLUGIN")],
     audio: Path,

@@ -14,7 +14,8 @@ from blackbox_afx.errors import UsageError
 Flag = Parameter(negative="")
 
 
-@example("""
+@example(
+    """
 $ afx match take.wav song.wav zam_eq2 zam_comp --out matched.wav
 match: 62 % style distance 2.874 -> 0.412 after 49 renders
 ZamEQ2 (vst3)
@@ -27,7 +28,9 @@ wrote matched.controls.json
 wrote matched.session.json
 wrote matched.ZamEQ2.vstpreset
 wrote matched.ZamComp.vstpreset
-""")
+""",
+    takes="INPUT REFERENCE PLUGIN...",
+)
 def match(
     source: Annotated[Path, Parameter(name="INPUT")],
     reference: Annotated[Path, Parameter(name="REFERENCE")],

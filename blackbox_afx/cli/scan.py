@@ -11,7 +11,8 @@ from blackbox_afx.cli.console import emit_json, example, progress, say, table
 from blackbox_afx.errors import UsageError
 
 
-@example("""
+@example(
+    """
 $ afx scan
 STATUS   FORMAT  NAME     CHANNELS  PLUGIN
 ok       vst3    ZamComp  1         /usr/lib/vst3/ZamComp.vst3
@@ -19,9 +20,11 @@ crashes  vst3    broken             /home/me/.vst3/broken.vst3: SIGSEGV
 ...
 18 plugins: 17 ok, 1 crashes
 $ afx scan ~/new-plugins --json | jq '.[] | select(.status != "ok")'
-""")
+""",
+    takes="[PATH...]",
+)
 def scan(
-    *paths: str,
+    *paths: Annotated[str, Parameter(name="PATH")],
     jobs: int = 2,
     timeout: float = 15.0,
     fresh: Annotated[bool, Parameter(negative="")] = False,

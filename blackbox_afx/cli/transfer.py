@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Flag = Parameter(negative="")
 
 
-@example("""
+@example(
+    """
 $ afx transfer take.wav podcast.wav --controller voice.safetensors --out styled.wav
 ZamEQ2 (vst3)
   Boost/Cut 1   -3.1 dB
@@ -29,7 +30,9 @@ wrote styled.controls.json
 wrote styled.session.json
 wrote styled.ZamEQ2.vstpreset
 wrote styled.ZamComp.vstpreset
-""")
+""",
+    takes="INPUT REFERENCE...",
+)
 def transfer(
     source: Annotated[Path, Parameter(name="INPUT")],
     /,

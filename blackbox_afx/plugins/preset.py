@@ -71,4 +71,6 @@ def _check_vstpreset(content: bytes, profile: Profile, path: str | Path) -> None
         raise PluginError(f"{path}: a .vstpreset that is cut short; expected a whole one of {profile.label}; {again}")
     class_id, wanted = found.decode("ascii", "replace"), profile.identity.class_id
     if wanted and class_id.upper() != wanted.upper():
-        raise PluginError(f"{path}: a preset of the plugin {class_id}; expected one of {profile.label} ({wanted}); {again}")
+        raise PluginError(
+            f"{path}: a preset of the plugin {class_id}; expected one of {profile.label} ({wanted}); {again}"
+        )

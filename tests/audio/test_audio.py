@@ -390,7 +390,9 @@ def test_a_checked_stream_gives_what_a_plain_one_does_and_raises_in_the_end(tmp_
         next(read)
 
 
-@pytest.mark.parametrize(("suffix", "subtype"), [("wav", "PCM_16"), ("wav", "FLOAT"), ("rf64", "PCM_24"), ("aiff", "PCM_16")])
+@pytest.mark.parametrize(
+    ("suffix", "subtype"), [("wav", "PCM_16"), ("wav", "FLOAT"), ("rf64", "PCM_24"), ("aiff", "PCM_16")]
+)
 def test_an_end_that_is_missing_is_told(tmp_path, suffix, subtype):
     whole = tmp_path / f"whole.{suffix}"
     soundfile.write(whole, sine(440, 3.0).T, RATE, subtype=subtype)
@@ -400,7 +402,7 @@ def test_an_end_that_is_missing_is_told(tmp_path, suffix, subtype):
     cut.write_bytes(content[: len(content) * 6 // 10])
     assert cut_short(cut) == "its header promises 3.00 s, 1.80 s are there: the file was cut short"
     cut.write_bytes(content[: len(content) // 10])
-    with pytest.raises(AudioError, match="too short .*promises 3.00 s, 0.30 s are there.*copy it again"):
+    with pytest.raises(AudioError, match=r"too short .*promises 3.00 s, 0.30 s are there.*copy it again"):
         check_file(cut, min_seconds=1.0)
 
 

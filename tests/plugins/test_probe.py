@@ -290,7 +290,7 @@ def test_what_is_no_preset_of_the_plugin_is_refused(token, tmp_path):
         return
     other = bytes(open_vst3("/usr/lib/vst3/ZamEQ2.vst3").preset_data)
     (tmp_path / "other.vstpreset").write_bytes(other)
-    with pytest.raises(PluginError, match="a preset of the plugin .*; expected one of ZamComp"):
+    with pytest.raises(PluginError, match=r"a preset of the plugin .*; expected one of ZamComp"):
         probe(token, preset=tmp_path / "other.vstpreset")
     (tmp_path / "cut.vstpreset").write_bytes(other[:100])
     with pytest.raises(PluginError, match="cut short"):

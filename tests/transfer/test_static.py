@@ -253,7 +253,9 @@ def test_a_recording_that_was_cut_short_is_used_and_said(tmp_path, controller, r
     assert read(tmp_path / "out.wav")[0].shape[1] == soundfile.info(source).frames
     again = controller.transfer(whole, source, out=tmp_path / "other.wav")
     assert any(text.startswith(f"{source}: its header") for text in again.warnings)
-    assert not any("cut short" in text for text in controller.transfer(whole, reference, out=tmp_path / "3.wav").warnings)
+    assert not any(
+        "cut short" in text for text in controller.transfer(whole, reference, out=tmp_path / "3.wav").warnings
+    )
 
 
 def test_more_than_two_channels_are_refused_in_input_and_reference(tmp_path, controller, reference):
