@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole
 from blackbox_afx.cli.console import example, note, progress, warn
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
@@ -31,14 +32,14 @@ def complexity(
     out: Path,
     method: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None,
     encoder: str = "efficientnet_b2",
-    batch: int = 4,
-    segment: int = 131072,
-    sample_rate: int = 24000,
-    repeats: int = 5,
-    threads: int | None = None,
+    batch: Whole = 4,
+    segment: Whole = 131072,
+    sample_rate: Whole = 24000,
+    repeats: Whole = 5,
+    threads: Whole | None = None,
     device: str = "cpu",
     allow_version: Annotated[bool, Flag] = False,
-    jobs: int | None = None,
+    jobs: Whole | None = None,
     options: ReportOptions = DEFAULTS,
 ) -> None:
     """Time a training step of each method in its parts, rendering against real time, and count parameters.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole
 from blackbox_afx.cli.console import emit_json, example, progress, say, table
 from blackbox_afx.errors import UsageError
 
@@ -25,7 +26,7 @@ $ afx scan ~/new-plugins --json | jq '.[] | select(.status != "ok")'
 )
 def scan(
     *paths: Annotated[str, Parameter(name="PATH")],
-    jobs: int = 2,
+    jobs: Whole = 2,
     timeout: float = 15.0,
     fresh: Annotated[bool, Parameter(negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -49,7 +50,9 @@ def scan(
     """
     from blackbox_afx.plugins.scan import scan as examine
 
-    if timeout <= 0:
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs}; expected at least 1")
+    if not 0 < timeout < float("inf"):
         raise UsageError(f"--timeout {timeout:g}: expected seconds above 0")
     with progress("scanning", total=1) as meter:
         rows = examine(

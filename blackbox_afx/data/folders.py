@@ -134,6 +134,7 @@ def find_audio(
     """
     if purpose not in PURPOSES:
         raise UsageError(f"purpose '{purpose}'; expected one of {', '.join(PURPOSES)}")
+    check_folder(folder, where)
     forced, folder = split_forced(folder)
     rows, layout, apart = _rows(forced, folder, where)
     if purpose == "benchmark" and where and "split" in parse_where(where):
@@ -164,11 +165,36 @@ def find_audio(
     )
 
 
+def check_folder(folder: str | Path, where: str | None = None) -> Path:
+    """Raise at once where `find_audio` would in the end: the folder is not there, or the filter is none.
+
+    Parameters
+    ----------
+    folder, where
+        As for `find_audio`.
+
+    Returns
+    -------
+    Path
+        The folder, without the layout it is forced to.
+
+    Raises
+    ------
+    AudioError, UsageError
+    """
+    forced, place = split_forced(folder)
+    if not place.exists():
+        hint = where_to_get(forced, place)
+        raise AudioError(f"{place}: no such folder; expected a folder of audio files; {hint or 'check the path'}")
+    if not place.is_dir():
+        raise AudioError(f"{place} is a file; expected a folder of audio files; name the folder it lies in")
+    if where:
+        parse_where(where)
+    return place
+
+
 def _rows(forced: str, folder: Path, where: str | None) -> tuple[list[Mapping[str, str]], Layout | None, int]:
     """List a folder's recordings as filtered rows, the corpus they are, and how many were kept out of two splits."""
-    if not folder.exists():
-        hint = where_to_get(forced, folder)
-        raise AudioError(f"{folder}: no such folder; expected a folder of audio files; {hint or 'check the path'}")
     if forced not in LAYOUTS:
         rows = read_manifest(folder) if forced != "folder" else None
         if forced == "manifest" and rows is None:

@@ -63,10 +63,9 @@ def check_preset(profile: Profile, path: str | Path) -> bytes:
 
 def _check_vstpreset(content: bytes, profile: Profile, path: str | Path) -> None:
     again = "save it again from the plugin"
-    try:
+    found, at = b"", -1
+    if len(content) >= _HEADER.size:
         _, _, found, at = _HEADER.unpack_from(content)
-    except struct.error:
-        at = -1
     if at < 0 or content[at : at + 4] != b"List":
         raise PluginError(f"{path}: a .vstpreset that is cut short; expected a whole one of {profile.label}; {again}")
     class_id, wanted = found.decode("ascii", "replace"), profile.identity.class_id

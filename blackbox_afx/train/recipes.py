@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,9 +13,12 @@ from blackbox_afx import shelf
 from blackbox_afx.errors import RecipeError, UsageError, nearest
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.profile import load_profile
-from blackbox_afx.proxies.proxy_file import ProxyCard
 from blackbox_afx.train.proxy_recipe import ProxyRecipe
 from blackbox_afx.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    # It brings torch with it, which reading a recipe does without.
+    from blackbox_afx.proxies.proxy_file import ProxyCard
 
 KINDS: dict[str, type[Any]] = {"controller": Recipe, "proxy": ProxyRecipe}
 

@@ -133,11 +133,13 @@ def transfer(
         trim_db = controller.trim_db(heard)
         refined = None
         if refinement is not None:
-            from blackbox_afx.transfer.refine import blend, refine
+            from blackbox_afx.transfer.refine import refine
 
             progress("searching")
-            refined = refine(spec, farm, source, references, positions, refinement, trim_db=trim_db, report=refining)
-            positions = blend(spec.space, refined.positions, amount)
+            refined = refine(
+                spec, farm, source, references, positions, refinement, trim_db=trim_db, amount=amount, report=refining
+            )
+            positions = refined.positions
         made_lanes = None
         raw: np.ndarray | Trajectory = spec.space.to_raw(positions)
         if automation is not None:
