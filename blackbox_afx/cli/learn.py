@@ -87,9 +87,12 @@ def learn(
         raise UsageError(f"--examples is {examples}; expected 1 or more")
     for name in proxy or ():
         shelf.find("proxies", name)
-    from blackbox_afx.train.recipe import Recipe, change_recipe, load_recipe
+    from blackbox_afx.train.recipe import Recipe, change_recipe
+    from blackbox_afx.train.recipes import read_recipe
 
-    chosen = load_recipe(shelf.find("train", recipe)) if recipe else Recipe()
+    chosen = read_recipe(shelf.find("train", recipe)) if recipe else Recipe()
+    if not isinstance(chosen, Recipe):
+        raise UsageError(f"{recipe} is a proxy's recipe; expected a controller's; see `afx train`")
     run_learning(
         change_recipe(chosen, method=method, proxies=tuple(proxy) if proxy else None, examples=examples),
         list(plugins) or list(chosen.plugins),

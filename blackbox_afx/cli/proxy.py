@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -72,14 +72,14 @@ def train(
     if controller:
         shelf.find("controllers", controller)
     check_audio(audio, where)
-    from blackbox_afx.train.proxy_recipe import ProxyRecipe, load_proxy_recipe
+    from blackbox_afx.train.proxy_recipe import ProxyRecipe
     from blackbox_afx.train.recipe import change_recipe
-    from blackbox_afx.train.recipes import kind_of
+    from blackbox_afx.train.recipes import read_recipe
 
     found = _recipe_called(plugin)
-    if found is not None and kind_of(found) != "proxy":
+    recipe = read_recipe(found) if found is not None else ProxyRecipe(plugin=plugin)
+    if not isinstance(recipe, ProxyRecipe):
         raise UsageError(f"{plugin} is a controller's recipe; expected a plugin, or a proxy's recipe; see `afx train`")
-    recipe = load_proxy_recipe(found) if found is not None else ProxyRecipe(plugin=plugin)
     recipe = change_recipe(recipe, controls=controls, examples=examples, controller=controller)
     run_training(
         recipe,
@@ -165,7 +165,7 @@ def check(
     *,
     audio: Path,
     where: str | None = None,
-    split: str = "test",
+    split: Literal["train", "val", "test"] = "test",
     patches: Whole = 64,
     seed: Whole = 0,
     jobs: Whole | None = None,
@@ -216,7 +216,7 @@ def check(
     spec = spec_of_proxy(about)
     with progress("check", total=2) as meter:
         meter.update(0, "reading recordings")
-        collection = find_audio(audio, where=where, purpose="benchmark", seed=seed)
+        collection = find_audio(audio, where=where, purpose="benchmark", split=split, seed=seed)
         clips = load_clips(collection, split, sample_rate=about.sample_rate, max_minutes=60.0, seed=seed)
         meter.update(1, f"{patches} patches")
         with Farm(jobs) as farm:

@@ -3,7 +3,7 @@
 Conventions: `learn` reads the splits train and val, `benchmark` reads test. A manifest's `split` is honoured, and so
 is a corpus's own; what a corpus lacks is held out by speaker or artist. In any other folder learning holds out a
 tenth, by top sub-folder (a speaker, an artist) where there are five or more and by file otherwise, and benchmarks read
-all. A single recording is cut: its last tenth is for validation.
+all, whichever split they ask for. A single recording is cut: its last tenth is for validation.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def find_audio(
     *,
     where: str | None = None,
     purpose: str = "learn",
+    split: str = "test",
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Collection:
@@ -112,9 +113,11 @@ def find_audio(
         otherwise all audio files in it and its sub-folders. ``NAME:FOLDER`` forces a layout.
     where : str, optional
         Keep the recordings whose manifest columns have these values, such as ``type=speech,source=a|b``. Where it
-        names the column `split`, benchmarks take what it names instead of test.
+        names the column `split`, benchmarks take what it names instead of the split asked for.
     purpose : {"learn", "benchmark"}
         How to split what nobody splits.
+    split : str
+        Which split a benchmark asks for: all of a folder that nobody split is that.
     seed : int
         Chooses what is held out of a folder that is no corpus.
     progress : callable
@@ -138,7 +141,7 @@ def find_audio(
     forced, folder = split_forced(folder)
     rows, layout, apart = _rows(forced, folder, where)
     if purpose == "benchmark" and where and "split" in parse_where(where):
-        rows = [{**row, "split": "test"} for row in rows]
+        rows = [{**row, "split": split} for row in rows]
     found: list[tuple[Mapping[str, str], AudioInfo]] = []
     skipped: list[Skipped] = []
     paths = [row["path"].replace("\\", "/") for row in rows]
@@ -152,7 +155,7 @@ def find_audio(
             f"{folder}: none of its {len(skipped)} files can be read; expected WAV, AIFF, FLAC, OGG or MP3; "
             f"the first: {skipped[0].reason}"
         )
-    splits = _splits([row for row, _ in found], purpose, seed)
+    splits = _splits([row for row, _ in found], purpose, seed, split)
     recordings = [_recording(row, about, split) for (row, about), split in zip(found, splits, strict=True)]
     if purpose == "learn" and len(recordings) == 1 and not found[0][0].get("split"):
         recordings = _cut(recordings[0])
@@ -239,12 +242,12 @@ def _rows_from_files(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _splits(rows: list[Mapping[str, str]], purpose: str, seed: int) -> list[str]:
+def _splits(rows: list[Mapping[str, str]], purpose: str, seed: int, asked: str) -> list[str]:
     """Return the split of each row; rows without one are dealt out."""
     given = [canonical_split(row.get("split", "")) for row in rows]
     open_rows = [row["path"].replace("\\", "/") for row, split in zip(rows, given, strict=True) if not split]
     if purpose == "benchmark":
-        return [split or "test" for split in given]
+        return [split or ("test" if any(given) else asked) for split in given]
     tops = {path.partition("/")[0] for path in open_rows if "/" in path}
     groups = [group_of(path, len(tops)) for path in open_rows]
     if "val" in given or not groups:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from blackbox_afx.errors import OutputError, ProfileError
 from blackbox_afx.plugins.control import Control, ControlSpace
+from blackbox_afx.plugins.record_errors import in_our_words
 
 Format = Literal["vst3", "vst2", "lv2", "faust", "builtin"]
 ResetPolicy = Literal["fresh", "reset", "reinstantiate"]
@@ -217,12 +219,21 @@ def load_profile(path: str | os.PathLike[str]) -> Profile:
         raise ProfileError(f"{path}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         cause = error.__cause__
-        raise ProfileError(f"{path}: {cause if isinstance(cause, ProfileError) else error}") from None
+        said = str(cause) if isinstance(cause, ProfileError) else in_our_words(error, Profile, _lenient(text))
+        raise ProfileError(f"{path}: {said}") from None
     profile = msgspec.structs.replace(profile, folder=str(path.parent.resolve()))
     try:
         return check_profile(profile)
     except ProfileError as error:
         raise ProfileError(f"{path}: {error}") from None
+
+
+def _lenient(text: bytes) -> Any:
+    """Read TOML as far as that goes, to show what a wrong field holds."""
+    try:
+        return tomllib.loads(text.decode("utf-8"))
+    except ValueError:
+        return None
 
 
 def dump_profile(profile: Profile) -> str:

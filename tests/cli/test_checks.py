@@ -95,6 +95,7 @@ EARLY = [
     ([*PROXY, "--examples", "0"], "--examples is 0"),
     (["proxy", "check", "gone", "--audio", "audio"], "gone"),
     (["proxy", "check", "zam_comp", "--audio", "gone"], "gone: no such folder"),
+    (["proxy", "check", "zam_comp", "--audio", "audio", "--split", "dev"], "dev"),
     ([*TRANSFER, "--amount", "nan"], "amount is nan"),
     ([*TRANSFER, "--automate", "--smooth", "nan"], "--smooth nan"),
     ([*TRANSFER[:-1], "no/out.wav"], "does not exist"),
