@@ -19,7 +19,7 @@ ROOT = PACKAGE.parent
 
 # Rooms, highest first; a room may import from the rooms below its own line and from its own line.
 FLOORS = [
-    {"cli", "app"},
+    {"cli"},
     {"benchmark"},
     {"train", "transfer", "export"},
     {"proxies", "grads", "dsp", "networks", "losses", "metrics", "data", "plot"},

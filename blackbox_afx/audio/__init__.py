@@ -8,6 +8,7 @@ from blackbox_afx.audio.check import check_audio, check_file, checked_stream, li
 from blackbox_afx.audio.levels import normalise_peak, peak_dbfs, rms_db
 from blackbox_afx.audio.read import AUDIO_SUFFIXES, AudioInfo, info, read_audio, stream
 from blackbox_afx.audio.resampling import StreamingResampler, resample
+from blackbox_afx.audio.whole import cut_short
 from blackbox_afx.audio.write import AudioWriter, write_audio
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "check_audio",
     "check_file",
     "checked_stream",
+    "cut_short",
     "info",
     "list_audio",
     "normalise_peak",

@@ -11,6 +11,7 @@ import numpy as np
 
 from blackbox_afx.audio.levels import peak_dbfs
 from blackbox_afx.audio.read import AUDIO_SUFFIXES, AudioInfo, info, stream
+from blackbox_afx.audio.whole import cut_short
 from blackbox_afx.errors import AudioError
 from blackbox_afx.types import Audio
 
@@ -28,8 +29,10 @@ def _refuse_level(peak: float, name: str | Path) -> None:
 
 def _refuse_short(seconds: float, min_seconds: float, name: str | Path) -> None:
     if seconds < min_seconds:
+        lost = cut_short(name) if isinstance(name, Path) else ""
         raise AudioError(
-            f"{name} is too short ({seconds:.2f} s); expected at least {min_seconds:.2f} s; use a longer recording"
+            f"{name} is too short ({seconds:.2f} s); expected at least {min_seconds:.2f} s; "
+            + (f"{lost}; copy it again" if lost else "use a longer recording")
         )
 
 
@@ -130,7 +133,7 @@ def checked_stream(path: str | Path, block_frames: int, *, min_seconds: float = 
         peak = max(peak, level)
         yield block
     _refuse_non_finite(bad, path)
-    _refuse_short(frames / sample_rate, min_seconds, path)
+    _refuse_short(frames / sample_rate, min_seconds, Path(path))
     _refuse_level(peak, path)
 
 

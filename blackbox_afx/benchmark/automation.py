@@ -103,7 +103,8 @@ def run_automation(
     for text in style.check_installed(allow_version=allow_version):
         warn(text)
     rate = style.card.sample_rate
-    clips = load_clips(find_audio(audio, where=where, purpose="benchmark", seed=seed), split, sample_rate=rate)
+    collection = find_audio(audio, where=where, purpose="benchmark", split=split, seed=seed)
+    clips = load_clips(collection, split, sample_rate=rate)
     made = make_items(clips, len(style.spec.space), items, seed)
     scored: list[Scored] = []
     failures: list[str] = []

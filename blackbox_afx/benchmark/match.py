@@ -172,7 +172,7 @@ def run_match(
         for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
             warn(f"{method.name}: {text}")
     rate = learned[0].card.sample_rate if learned else SAMPLE_RATE
-    collection = find_audio(audio, where=where, purpose="benchmark", seed=seed)
+    collection = find_audio(audio, where=where, purpose="benchmark", split=split, seed=seed)
     clips = load_clips(collection, split, sample_rate=rate, max_minutes=MAX_MINUTES, seed=seed)
     for item in (*collection.skipped, *clips.skipped):
         warn(f"{item.path} was left out: {item.reason}")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.checks import Whole, check_audio
 from blackbox_afx.cli.console import example, progress, warn
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
@@ -48,21 +49,21 @@ def synthetic(
     out: Path,
     where: str | None = None,
     protocol: Literal["self", "paper", "both"] = "self",
-    pairs: int = 200,
-    seed: int = 42,
-    segment: int | None = None,
-    sample_rate: int | None = None,
+    pairs: Whole = 200,
+    seed: Whole = 42,
+    segment: Whole | None = None,
+    sample_rate: Whole | None = None,
     baseline: Annotated[
         list[Literal["defaults", "random", "rb-dsp", "matchering"]] | None,
         Parameter(consume_multiple=True, negative=""),
     ] = None,
     source: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
-    oracle: int = 0,
+    oracle: Whole = 0,
     pesq: Annotated[bool, Flag] = False,
     plot: Path | None = None,
     on_plugins: Annotated[bool, Flag] = False,
     allow_version: Annotated[bool, Flag] = False,
-    jobs: int | None = None,
+    jobs: Whole | None = None,
     options: ReportOptions = DEFAULTS,
 ) -> None:
     """Score controllers on pairs whose target is known, made of the two halves of one clip.
@@ -121,6 +122,7 @@ def synthetic(
         else []
     )
     check_numbers(pairs=pairs, segment=segment, sample_rate=sample_rate, jobs=jobs, seed=seed)
+    check_audio(audio, where)
     options.check(outs, plots)
     if oracle < 0 or 0 < oracle < 20:
         raise UsageError(f"--oracle {oracle}; expected at least 20 renders a pair, such as 1200, or 0 for none")
@@ -177,11 +179,11 @@ def automation(
     out: Path,
     where: str | None = None,
     split: Literal["test", "val"] = "test",
-    items: int = 60,
-    seed: int = 42,
+    items: Whole = 60,
+    seed: Whole = 42,
     smooth: float | None = None,
     allow_version: Annotated[bool, Flag] = False,
-    jobs: int | None = None,
+    jobs: Whole | None = None,
     options: ReportOptions = DEFAULTS,
 ) -> None:
     """Compare `afx transfer --automate` with one setting, from second to second, on takes that change half-way.
@@ -215,7 +217,10 @@ def automation(
     """
     if items < 1:
         raise UsageError(f"--items {items}; expected at least 1")
+    if smooth is not None and not 0 <= smooth < float("inf"):
+        raise UsageError(f"--smooth {smooth:g}; expected a time constant of 0 s or more, for example 0.7")
     check_numbers(jobs=jobs, seed=seed)
+    check_audio(audio, where)
     options.check([out])
     path = shelf.find("controllers", controller)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole
 from blackbox_afx.cli.console import example, note, progress, warn
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
@@ -15,27 +16,30 @@ from blackbox_afx.errors import UsageError
 Flag = Parameter(negative="")
 
 
-@example("""
+@example(
+    """
 $ afx benchmark complexity zam_eq2 zam_comp --out complexity.json
 ZamEQ2 > ZamComp, 17 controls, encoder efficientnet_b2, 4 x 5.46 s at 24000 Hz, cpu, 2 threads, ...
 
 | method   | encoder | effect ...
 ...
 wrote complexity.json
-""")
+""",
+    takes="[PLUGIN...]",
+)
 def complexity(
     *plugins: Annotated[str, Parameter(name="PLUGIN")],
     out: Path,
     method: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None,
     encoder: str = "efficientnet_b2",
-    batch: int = 4,
-    segment: int = 131072,
-    sample_rate: int = 24000,
-    repeats: int = 5,
-    threads: int | None = None,
+    batch: Whole = 4,
+    segment: Whole = 131072,
+    sample_rate: Whole = 24000,
+    repeats: Whole = 5,
+    threads: Whole | None = None,
     device: str = "cpu",
     allow_version: Annotated[bool, Flag] = False,
-    jobs: int | None = None,
+    jobs: Whole | None = None,
     options: ReportOptions = DEFAULTS,
 ) -> None:
     """Time a training step of each method in its parts, rendering against real time, and count parameters.

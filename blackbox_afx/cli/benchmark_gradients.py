@@ -8,8 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole, check_audio
 from blackbox_afx.cli.console import example, note, progress
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions
+from blackbox_afx.cli.run_options import check_seed_and_jobs
 from blackbox_afx.errors import UsageError
 
 
@@ -29,12 +31,12 @@ def gradients(
     out: Path,
     chain: Annotated[list[str], Parameter(negative="")] | None = None,
     where: str | None = None,
-    recordings: int = 24,
-    examples: int = 3000,
-    seed: int = 42,
-    segment: int = 65536,
-    sample_rate: int = 24000,
-    jobs: int | None = None,
+    recordings: Whole = 24,
+    examples: Whole = 3000,
+    seed: Whole = 42,
+    segment: Whole = 65536,
+    sample_rate: Whole = 24000,
+    jobs: Whole | None = None,
     options: ReportOptions = DEFAULTS,
 ) -> None:
     """Measure how near each estimator comes to a chain's derivative, and for how many calls of it.
@@ -72,10 +74,11 @@ def gradients(
         ("examples", examples, 24),
         ("segment", segment, 32769),
         ("sample-rate", sample_rate, 8000),
-        ("jobs", 1 if jobs is None else jobs, 1),
     ):
         if value < least:
             raise UsageError(f"--{name} {value}; expected at least {least}")
+    check_seed_and_jobs(seed, jobs)
+    check_audio(audio, where)
     options.check([out])
 
     from blackbox_afx.benchmark.gradients import CHAINS, run_gradients

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.checks import Whole, check_audio
 from blackbox_afx.cli.console import example, note, progress, warn
 from blackbox_afx.cli.reports import check_numbers
 from blackbox_afx.errors import OutputError, UsageError
@@ -32,11 +33,11 @@ def listen(
     protocol: Literal["self", "paper"] = "self",
     baseline: Annotated[list[Literal["rb-dsp", "matchering", "defaults", "random"]] | None, Several] = None,
     on_plugins: Annotated[bool, Parameter(negative="")] = False,
-    pairs: int = 6,
-    seed: int = 42,
-    sample_rate: int | None = None,
+    pairs: Whole = 6,
+    seed: Whole = 42,
+    sample_rate: Whole | None = None,
     allow_version: Annotated[bool, Flag] = False,
-    jobs: int | None = None,
+    jobs: Whole | None = None,
     force: Annotated[bool, Flag] = False,
 ) -> None:
     """Write a page with input, reference, target and each method's result, to play and with their scores.
@@ -78,6 +79,7 @@ def listen(
     if not 1 <= pairs <= 200:
         raise UsageError(f"--pairs {pairs}; expected 1 to 200")
     check_numbers(sample_rate=sample_rate, jobs=jobs, seed=seed)
+    check_audio(audio, where)
     _check_folder(out, force)
     paths = [Path(shelf.find("controllers", item)) for item in controller]
     with staging(out) as stage, progress("benchmark", total=pairs) as meter:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole, check_audio
 from blackbox_afx.cli.console import example, note, progress, warn
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
@@ -32,16 +33,16 @@ def match(
     chain: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     where: str | None = None,
     split: Literal["test", "val"] = "test",
-    pairs: int = 50,
-    renders: int = 80,
-    against: int = 800,
+    pairs: Whole = 50,
+    renders: Whole = 80,
+    against: Whole = 800,
     controller: str | None = None,
-    refine: int = 48,
+    refine: Whole = 48,
     pull: float | None = None,
-    seed: int = 42,
-    segment: int | None = None,
+    seed: Whole = 42,
+    segment: Whole | None = None,
     allow_version: Annotated[bool, Flag] = False,
-    jobs: int | None = None,
+    jobs: Whole | None = None,
     options: ReportOptions = DEFAULTS,
 ) -> None:
     """Compare the search of `afx match` with plain CMA-ES, and a controller with and without refining.
@@ -81,10 +82,13 @@ def match(
         Worker processes; by default as many as there are cores.
     """
     check_numbers(pairs=pairs, segment=segment, jobs=jobs, seed=seed)
+    check_audio(audio, where)
     options.check([out])
     for name, value, least in (("renders", renders, 2), ("refine", refine, 2), ("against", against, 0)):
         if value < least or value == 1:
             raise UsageError(f"--{name} {value}; expected at least {max(least, 2)}" + (", or 0" if not least else ""))
+    if pull is not None and not 0 <= pull < float("inf"):
+        raise UsageError(f"--pull {pull:g}; expected 0 or more")
     from blackbox_afx import shelf
     from blackbox_afx.plugins.chain import ChainSpec
     from blackbox_afx.plugins.resolve import resolve_plugin

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.checks import Whole, check_audio
 from blackbox_afx.cli.console import example, progress, warn
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
@@ -35,15 +36,15 @@ def realistic(
     out: Path,
     controller: Annotated[list[str] | None, Several] = None,
     where: str | None = None,
-    each: int = 10,
-    refine: int = 0,
-    seed: int = 42,
-    segment: int | None = None,
-    sample_rate: int | None = None,
+    each: Whole = 10,
+    refine: Whole = 0,
+    seed: Whole = 42,
+    segment: Whole | None = None,
+    sample_rate: Whole | None = None,
     baseline: Annotated[list[Literal["rb-dsp", "matchering", "defaults", "random"]] | None, Several] = None,
     plot: Path | None = None,
     allow_version: Annotated[bool, Flag] = False,
-    jobs: int | None = None,
+    jobs: Whole | None = None,
     options: ReportOptions = DEFAULTS,
 ) -> None:
     """Score transfers to the style of another speaker's or artist's recording, where no target is known.
@@ -90,6 +91,7 @@ def realistic(
         raise UsageError("neither a controller nor a baseline was given; expected --controller FILE or --baseline NAME")
     plots = [plot] if plot else []
     check_numbers(segment=segment, sample_rate=sample_rate, jobs=jobs, seed=seed)
+    check_audio(audio, where)
     options.check([out], plots)
     paths = [Path(shelf.find("controllers", item)) for item in controller or ()]
     if "matchering" in (baseline or ()):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.checks import Whole, check_audio
 from blackbox_afx.cli.console import example, progress, warn
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
@@ -32,11 +33,11 @@ def styles(
     controller: Annotated[list[str] | None, Several] = None,
     embedding: Annotated[list[Other] | None, Several] = None,
     where: str | None = None,
-    each: int = 100,
-    repeats: int = 5,
-    seed: int = 42,
-    segment: int | None = None,
-    epochs: int = 400,
+    each: Whole = 100,
+    repeats: Whole = 5,
+    seed: Whole = 42,
+    segment: Whole | None = None,
+    epochs: Whole = 400,
     options: ReportOptions = DEFAULTS,
 ) -> None:
     """Tell five styles of production apart with one linear layer on frozen embeddings.
@@ -72,6 +73,7 @@ def styles(
         if value < least:
             raise UsageError(f"--{name} {value}; expected at least {least}")
     check_numbers(segment=segment, seed=seed)
+    check_audio(audio, where)
     options.check([out])
     paths = [Path(shelf.find("controllers", item)) for item in controller or ()]
 

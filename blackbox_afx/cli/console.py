@@ -34,22 +34,26 @@ class Stream(Protocol):
     def isatty(self) -> bool: ...
 
 
-def example(text: str) -> Callable[[Command], Command]:
+def example(text: str, *, takes: str = "") -> Callable[[Command], Command]:
     """Give a command the example that its `--help` ends in.
 
     Parameters
     ----------
     text : str
         What one types, after ``$``, and what one then sees; a common indent is removed.
+    takes : str
+        The arguments in the line of usage, for a command that takes any number of them, such as ``PLUGIN...``; in
+        brackets where none will do.
 
     Returns
     -------
     callable
-        Attaches the text to the command function and gives the same function back.
+        Attaches the texts to the command function and gives the same function back.
     """
 
     def attach(command: Command) -> Command:
         command.__afx_example__ = text  # type: ignore[attr-defined]
+        command.__afx_takes__ = takes  # type: ignore[attr-defined]
         return command
 
     return attach

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole, check_minutes
 from blackbox_afx.cli.console import example, note, progress, say, warn
 from blackbox_afx.cli.run_options import check_seed_and_jobs
-from blackbox_afx.errors import OutputError, UsageError
+from blackbox_afx.errors import OutputError
 
 INPUT, REFERENCE = "test/louis.flac", "reference/radio.flac"
 PROFILE = "channel_strip"
@@ -45,8 +46,8 @@ def demo(
     *,
     minutes: float = 2.0,
     out: Path = Path("afx-demo"),
-    seed: int = 0,
-    jobs: int | None = None,
+    seed: Whole = 0,
+    jobs: Whole | None = None,
     force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Learn a controller for a built-in channel strip, score it, and transfer a voice to a radio sound.
@@ -54,7 +55,7 @@ def demo(
     Parameters
     ----------
     minutes
-        Budget for learning.
+        Budget for learning; 0.2 at the least.
     out
         Folder for what it makes; what an earlier demo made there is replaced.
     seed
@@ -64,8 +65,7 @@ def demo(
     force
         Write into a folder that holds other files, too; of those, only what has a name that the demo needs is lost.
     """
-    if not 0 < minutes < float("inf"):
-        raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 2")
+    check_minutes(minutes)
     check_seed_and_jobs(seed, jobs)
     began = time.monotonic()
     _clear(out, force)

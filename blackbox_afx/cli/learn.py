@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole, check_audio, check_is_file, check_minutes, check_run
 from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
 from blackbox_afx.cli.run_options import DEFAULTS, RunOptions
 from blackbox_afx.errors import UsageError
@@ -19,7 +20,8 @@ START_S = 0.5
 """What starting Python and ending its processes takes, roughly."""
 
 
-@example("""
+@example(
+    """
 $ afx learn zam_eq2 zam_comp --audio recordings/ --where type=speech --minutes 20 --out voice.safetensors
 ZamEQ2 > ZamComp: 17 controls
 learning: 43 % pairs: 41280 training pairs
@@ -27,7 +29,9 @@ learning: 43 % pairs: 41280 training pairs
 held out: STFT 0.33 MSD 0.28 SCE 0.41 RMS 0.13 LUFS 0.14 of the input's error (64 pairs, warm start)
 wrote voice.safetensors
 next: afx transfer INPUT REFERENCE --controller voice.safetensors --out OUT.wav
-""")
+""",
+    takes="PLUGIN...",
+)
 def learn(
     *plugins: Annotated[str, Parameter(name="PLUGIN")],
     audio: Path,
@@ -38,7 +42,7 @@ def learn(
     minutes: float | None = None,
     method: str | None = None,
     proxy: Annotated[list[str] | None, Parameter(negative="")] = None,
-    examples: int | None = None,
+    examples: Whole | None = None,
     recipe: str | None = None,
     options: RunOptions = DEFAULTS,
 ) -> None:
@@ -60,7 +64,7 @@ def learn(
     preset
         A .vstpreset with the values of all that is not controlled (a single plugin only).
     minutes
-        Wall-clock budget; 20 by default.
+        Wall-clock budget; 20 by default, 0.2 at the least.
     method
         One of `afx list methods`.
     proxy
@@ -75,13 +79,20 @@ def learn(
     from blackbox_afx import shelf
     from blackbox_afx.train.methods import find_method
 
+    options.check()
+    check_minutes(minutes)
     if method is not None:
         find_method(method)
     if examples is not None and examples < 1:
         raise UsageError(f"--examples is {examples}; expected 1 or more")
-    from blackbox_afx.train.recipe import Recipe, change_recipe, load_recipe
+    for name in proxy or ():
+        shelf.find("proxies", name)
+    from blackbox_afx.train.recipe import Recipe, change_recipe
+    from blackbox_afx.train.recipes import read_recipe
 
-    chosen = load_recipe(shelf.find("train", recipe)) if recipe else Recipe()
+    chosen = read_recipe(shelf.find("train", recipe)) if recipe else Recipe()
+    if not isinstance(chosen, Recipe):
+        raise UsageError(f"{recipe} is a proxy's recipe; expected a controller's; see `afx train`")
     run_learning(
         change_recipe(chosen, method=method, proxies=tuple(proxy) if proxy else None, examples=examples),
         list(plugins) or list(chosen.plugins),
@@ -112,14 +123,17 @@ def run_learning(
     """Learn what a controller's recipe says, with progress; also behind `afx train`."""
     from blackbox_afx.plugins.chain import ChainSpec
     from blackbox_afx.plugins.resolve import resolve_plugin
-    from blackbox_afx.train.recipes import check_device
 
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 20")
+    options.check()
+    check_minutes(minutes)
+    check_minutes(recipe.minutes if minutes is None else None, "the recipe's minutes")
+    check_audio(audio, where)
+    check_run(out, resume=options.resume, force=options.force)
     if not tokens:
         raise UsageError("no PLUGIN was given; expected at least one, for example zam_eq2 or builtin:Compressor")
     if preset is not None and len(tokens) > 1:
         raise UsageError("--preset goes with a single plugin; put base_preset into the profiles of a chain instead")
+    check_is_file(preset, "a .vstpreset, or a saved state of the plugin")
     profiles = [
         resolve_plugin(token, controls=controls, preset=preset, allow_version=options.allow_version, note=note)
         for token in tokens
@@ -127,8 +141,6 @@ def run_learning(
     spec = ChainSpec(profiles=tuple(profiles))
     if not options.as_json:
         say(f"{spec.label}: {len(spec.space)} controls")
-    check_device(options.device)
-    options.check()
     from blackbox_afx.train.learn import learn as run
 
     try:

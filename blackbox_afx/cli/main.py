@@ -14,6 +14,7 @@ from textwrap import dedent, indent
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
+from cyclopts.help import format_usage
 
 from blackbox_afx import __version__
 from blackbox_afx.cli.console import note, one_line, say
@@ -97,8 +98,10 @@ def wants_help(app: App, arguments: list[str]) -> bool:
 def print_help(app: App, arguments: list[str]) -> None:
     """Print a command's help, then its example."""
     tokens = [token for token in arguments if token not in app.help_flags]
-    _, apps, _ = app.parse_commands(tokens)
+    chain, apps, _ = app.parse_commands(tokens)
     command = apps[-1]
+    if command is not app and command.default_command is not None:
+        command.usage = usage_of(str(format_usage(app, chain, execution_path=apps)), chain, command)
     if len(apps) > 1 and apps[1].name[0] in COMMANDS:
         # The one line above serves `afx --help`; the command's own page shows its whole docstring.
         module = sys.modules[COMMANDS[apps[1].name[0]][0].partition(":")[0]]
@@ -107,6 +110,25 @@ def print_help(app: App, arguments: list[str]) -> None:
     text = EXAMPLE if command is app else example_of(command)
     if text:
         say("Example\n" + indent(text, "  "))
+
+
+def usage_of(text: str, chain: Sequence[str], command: App) -> str:
+    """Word a line of usage with the arguments first, by name, and what may be left out last.
+
+    Parameters
+    ----------
+    text : str
+        As cyclopts words it: what must be given, ``[OPTIONS]``, arguments, of which it calls any number ``[ARGS...]``.
+    chain : sequence of str
+        The command's names.
+    command : App
+    """
+    head, options, arguments = text.strip().partition("[OPTIONS]")
+    start = " ".join(["afx", *chain])
+    takes = getattr(command.default_command, "__afx_takes__", "") or arguments.strip()
+    return " ".join(
+        filter(None, ["Usage:", start, takes, head.removeprefix("Usage: ").removeprefix(start).strip(), options])
+    )
 
 
 def example_of(command: App) -> str:

@@ -7,14 +7,16 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole
 from blackbox_afx.cli.console import example, note, progress
-from blackbox_afx.cli.transfer import follow_search, look_at, tell
+from blackbox_afx.cli.transfer import follow_search, tell
 from blackbox_afx.errors import UsageError
 
 Flag = Parameter(negative="")
 
 
-@example("""
+@example(
+    """
 $ afx match take.wav song.wav zam_eq2 zam_comp --out matched.wav
 match: 62 % style distance 2.874 -> 0.412 after 49 renders
 ZamEQ2 (vst3)
@@ -27,7 +29,9 @@ wrote matched.controls.json
 wrote matched.session.json
 wrote matched.ZamEQ2.vstpreset
 wrote matched.ZamComp.vstpreset
-""")
+""",
+    takes="INPUT REFERENCE PLUGIN...",
+)
 def match(
     source: Annotated[Path, Parameter(name="INPUT")],
     reference: Annotated[Path, Parameter(name="REFERENCE")],
@@ -36,9 +40,9 @@ def match(
     out: Path,
     also: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative="")] = None,
     controls: str | None = None,
-    renders: int = 80,
+    renders: Whole = 80,
     seconds: float = 8.0,
-    seed: int = 0,
+    seed: Whole = 0,
     method: Literal["surrogate", "cma"] = "surrogate",
     amount: float = 1.0,
     tail: Annotated[bool, Flag] = False,
@@ -100,8 +104,10 @@ def match(
         from blackbox_afx.plot.before_after import check_plot
 
         check_plot(plot, force=force)
+    from blackbox_afx.transfer.request import check_recordings
+
     references = [reference, *(also or [])]
-    look_at([source, *references])
+    check_recordings([source, *references])
     from blackbox_afx.transfer.match import match as run
 
     with progress("match", total=3 + renders) as meter:

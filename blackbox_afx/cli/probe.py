@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole, check_is_file, check_making
 from blackbox_afx.cli.console import emit_json, example, note, progress, say, table, warn
 from blackbox_afx.errors import OutputError, UsageError
 
@@ -37,8 +38,8 @@ def probe(
     name: str | None = None,
     controls: str | None = None,
     preset: Path | None = None,
-    sample_rate: int = 24000,
-    bases: int = 20,
+    sample_rate: Whole = 24000,
+    bases: Whole = 20,
     timeout: float = 60.0,
     force: Annotated[bool, Parameter(negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -81,6 +82,8 @@ def probe(
         target = out if out.suffix == ".toml" else out / "profile.toml"
         if target.exists() and not force:
             raise OutputError(f"{target} exists; give --force to replace it, or another name")
+        check_making(target)
+    check_is_file(preset, "a .vstpreset, or a saved state of the plugin")
     with progress(f"probing {plugin}", total=STAGES) as meter:
         report = examine(
             plugin,

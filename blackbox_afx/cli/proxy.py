@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.checks import Whole, check_audio, check_minutes, check_run
 from blackbox_afx.cli.console import emit_json, example, note, progress, say, warn
 from blackbox_afx.cli.run_options import DEFAULTS, RunOptions, check_seed_and_jobs
 from blackbox_afx.errors import OutputError, UsageError
@@ -38,7 +39,7 @@ def train(
     where: str | None = None,
     controls: str | None = None,
     minutes: float | None = None,
-    examples: int | None = None,
+    examples: Whole | None = None,
     controller: str | None = None,
     options: RunOptions = DEFAULTS,
 ) -> None:
@@ -57,21 +58,28 @@ def train(
     controls
         Which controls it has: names or patterns, separated by commas; all that the profile uses by default.
     minutes
-        Wall-clock budget; the recipe's by default, which is 10 where none is given.
+        Wall-clock budget; the recipe's by default, which is 10 where none is given; 0.2 at the least.
     examples
         Stop after so many rendered patches.
     controller
         A controller of this plugin, whose settings half of the patches are near.
     """
     began = time.monotonic()
-    from blackbox_afx.train.proxy_recipe import ProxyRecipe, load_proxy_recipe
+    options.check()
+    check_minutes(minutes)
+    if examples is not None and examples < 1:
+        raise UsageError(f"--examples is {examples}; expected 1 or more")
+    if controller:
+        shelf.find("controllers", controller)
+    check_audio(audio, where)
+    from blackbox_afx.train.proxy_recipe import ProxyRecipe
     from blackbox_afx.train.recipe import change_recipe
-    from blackbox_afx.train.recipes import kind_of
+    from blackbox_afx.train.recipes import read_recipe
 
     found = _recipe_called(plugin)
-    if found is not None and kind_of(found) != "proxy":
+    recipe = read_recipe(found) if found is not None else ProxyRecipe(plugin=plugin)
+    if not isinstance(recipe, ProxyRecipe):
         raise UsageError(f"{plugin} is a controller's recipe; expected a plugin, or a proxy's recipe; see `afx train`")
-    recipe = load_proxy_recipe(found) if found is not None else ProxyRecipe(plugin=plugin)
     recipe = change_recipe(recipe, controls=controls, examples=examples, controller=controller)
     run_training(
         recipe,
@@ -96,10 +104,12 @@ def run_training(
 ) -> None:
     """Train what a proxy's recipe says, with progress; also behind `afx train`."""
     from blackbox_afx.plugins.resolve import resolve_plugin
-    from blackbox_afx.train.recipes import check_device
 
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise UsageError(f"--minutes is {minutes:g}; expected more than 0, for example 10")
+    options.check()
+    check_minutes(minutes)
+    check_minutes(recipe.minutes if minutes is None else None, "the recipe's minutes")
+    check_audio(audio, where)
+    check_run(out / "weights.safetensors", resume=options.resume, force=options.force)
     if not recipe.plugin:
         raise UsageError('the recipe names no plugin; expected one: plugin = "zam_comp", or --set plugin=zam_comp')
     profile = resolve_plugin(
@@ -107,8 +117,6 @@ def run_training(
     )
     if not options.as_json:
         say(f"{profile.label}: {len(profile.active)} controls")
-    check_device(options.device)
-    options.check()
     from blackbox_afx.train.proxy_card import scores_text
     from blackbox_afx.train.proxy_train import train_proxy
 
@@ -157,10 +165,10 @@ def check(
     *,
     audio: Path,
     where: str | None = None,
-    split: str = "test",
-    patches: int = 64,
-    seed: int = 0,
-    jobs: int | None = None,
+    split: Literal["train", "val", "test"] = "test",
+    patches: Whole = 64,
+    seed: Whole = 0,
+    jobs: Whole | None = None,
     card: Annotated[bool, Flag] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
@@ -190,6 +198,13 @@ def check(
     import sys
 
     from blackbox_afx.cli.console import table
+
+    if patches < 1:
+        raise UsageError(f"--patches is {patches}; expected 1 or more")
+    check_seed_and_jobs(seed, jobs)
+    check_audio(audio, where)
+    shelf.find("proxies", proxy)
+
     from blackbox_afx.data import find_audio, load_clips
     from blackbox_afx.plugins.farm import Farm
     from blackbox_afx.proxies.proxy_file import load_proxy
@@ -197,14 +212,11 @@ def check(
     from blackbox_afx.train.proxy_check import measure_proxy
     from blackbox_afx.train.recipes import spec_of_proxy
 
-    if patches < 1:
-        raise UsageError(f"--patches is {patches}; expected 1 or more")
-    check_seed_and_jobs(seed, jobs)
     network, about = load_proxy(proxy)
     spec = spec_of_proxy(about)
     with progress("check", total=2) as meter:
         meter.update(0, "reading recordings")
-        collection = find_audio(audio, where=where, purpose="benchmark", seed=seed)
+        collection = find_audio(audio, where=where, purpose="benchmark", split=split, seed=seed)
         clips = load_clips(collection, split, sample_rate=about.sample_rate, max_minutes=60.0, seed=seed)
         meter.update(1, f"{patches} patches")
         with Farm(jobs) as farm:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole
 from blackbox_afx.errors import UsageError
 
 Flag = Parameter(negative="")
@@ -36,8 +37,8 @@ class RunOptions:
         Print what was made, with its scores, as JSON.
     """
 
-    seed: int = 0
-    jobs: int | None = None
+    seed: Whole = 0
+    jobs: Whole | None = None
     device: str = "cpu"
     resume: Annotated[bool, Flag] = False
     force: Annotated[bool, Flag] = False
@@ -45,7 +46,7 @@ class RunOptions:
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False
 
     def check(self) -> None:
-        """Refuse numbers that no training can do with.
+        """Refuse numbers that no training can do with, and a device that is not there.
 
         Raises
         ------
@@ -53,6 +54,10 @@ class RunOptions:
             One is out of its range.
         """
         check_seed_and_jobs(self.seed, self.jobs)
+        if self.device != "cpu":
+            from blackbox_afx.train.recipes import check_device
+
+            check_device(self.device)
 
 
 def check_seed_and_jobs(seed: int, jobs: int | None) -> None:

@@ -7,11 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.checks import Whole
 from blackbox_afx.cli.console import emit_json, example, progress, say, table
 from blackbox_afx.errors import UsageError
 
 
-@example("""
+@example(
+    """
 $ afx scan
 STATUS   FORMAT  NAME     CHANNELS  PLUGIN
 ok       vst3    ZamComp  1         /usr/lib/vst3/ZamComp.vst3
@@ -19,10 +21,12 @@ crashes  vst3    broken             /home/me/.vst3/broken.vst3: SIGSEGV
 ...
 18 plugins: 17 ok, 1 crashes
 $ afx scan ~/new-plugins --json | jq '.[] | select(.status != "ok")'
-""")
+""",
+    takes="[PATH...]",
+)
 def scan(
-    *paths: str,
-    jobs: int = 2,
+    *paths: Annotated[str, Parameter(name="PATH")],
+    jobs: Whole = 2,
     timeout: float = 15.0,
     fresh: Annotated[bool, Parameter(negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -46,7 +50,9 @@ def scan(
     """
     from blackbox_afx.plugins.scan import scan as examine
 
-    if timeout <= 0:
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs}; expected at least 1")
+    if not 0 < timeout < float("inf"):
         raise UsageError(f"--timeout {timeout:g}: expected seconds above 0")
     with progress("scanning", total=1) as meter:
         rows = examine(

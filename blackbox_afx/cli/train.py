@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.checks import check_audio, check_minutes
 from blackbox_afx.cli.console import example
 from blackbox_afx.cli.run_options import DEFAULTS, RunOptions
 from blackbox_afx.errors import UsageError
@@ -49,9 +50,12 @@ def train(
     where
         Keep recordings whose manifest columns have these values, such as type=speech.
     minutes
-        Wall-clock budget; the recipe's by default.
+        Wall-clock budget; the recipe's by default, 0.2 at the least.
     """
     began = time.monotonic()
+    options.check()
+    check_minutes(minutes)
+    check_audio(audio, where)
     from blackbox_afx.train.proxy_recipe import ProxyRecipe
     from blackbox_afx.train.recipes import read_recipe
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.checks import Whole
 from blackbox_afx.cli.console import Meter, emit_json, example, note, progress, say, warn
 from blackbox_afx.errors import UsageError
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 Flag = Parameter(negative="")
 
 
-@example("""
+@example(
+    """
 $ afx transfer take.wav podcast.wav --controller voice.safetensors --out styled.wav
 ZamEQ2 (vst3)
   Boost/Cut 1   -3.1 dB
@@ -29,7 +31,9 @@ wrote styled.controls.json
 wrote styled.session.json
 wrote styled.ZamEQ2.vstpreset
 wrote styled.ZamComp.vstpreset
-""")
+""",
+    takes="INPUT REFERENCE...",
+)
 def transfer(
     source: Annotated[Path, Parameter(name="INPUT")],
     /,
@@ -39,7 +43,7 @@ def transfer(
     amount: float = 1.0,
     automate: Annotated[bool, Flag] = False,
     smooth: float | None = None,
-    refine: int | None = None,
+    refine: Whole | None = None,
     tail: Annotated[bool, Flag] = False,
     plot: Path | None = None,
     force: Annotated[bool, Flag] = False,
@@ -82,6 +86,10 @@ def transfer(
     """
     if not references:
         raise UsageError("no REFERENCE was given; expected INPUT and at least one recording in the wanted style")
+    if not 0 <= amount <= 1:
+        raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
+    if smooth is not None and not 0 <= smooth < float("inf"):
+        raise UsageError(f"--smooth {smooth:g}; expected a time constant of 0 s or more, for example 0.7")
     if smooth is not None and not automate:
         raise UsageError(f"--smooth {smooth:g} without --automate; expected both, or neither: one setting has no lanes")
     if refine is not None and not 2 <= refine <= 100_000:
@@ -92,7 +100,9 @@ def transfer(
         check_plot(plot, force=force)
     path = shelf.find("controllers", controller)
     # torch takes seconds to import: what is wrong with the files should be said before.
-    look_at([source, *references])
+    from blackbox_afx.transfer.request import check_files
+
+    check_files(source, references, [out, out.with_name(f"{out.stem}.controls.json")], force=force)
     from blackbox_afx.transfer.style_controller import StyleController
 
     lanes = None
@@ -158,11 +168,3 @@ def tell(result: TransferResult, *, as_json: bool) -> None:
     say(result.trim_text)
     for file in files:
         note(f"wrote {file}")
-
-
-def look_at(files: list[Path]) -> None:
-    """Refuse what is no audio, before anything heavy is imported."""
-    from blackbox_afx.audio import info
-
-    for file in files:
-        info(file)

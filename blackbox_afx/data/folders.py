@@ -3,7 +3,7 @@
 Conventions: `learn` reads the splits train and val, `benchmark` reads test. A manifest's `split` is honoured, and so
 is a corpus's own; what a corpus lacks is held out by speaker or artist. In any other folder learning holds out a
 tenth, by top sub-folder (a speaker, an artist) where there are five or more and by file otherwise, and benchmarks read
-all. A single recording is cut: its last tenth is for validation.
+all, whichever split they ask for. A single recording is cut: its last tenth is for validation.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def find_audio(
     *,
     where: str | None = None,
     purpose: str = "learn",
+    split: str = "test",
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Collection:
@@ -112,9 +113,11 @@ def find_audio(
         otherwise all audio files in it and its sub-folders. ``NAME:FOLDER`` forces a layout.
     where : str, optional
         Keep the recordings whose manifest columns have these values, such as ``type=speech,source=a|b``. Where it
-        names the column `split`, benchmarks take what it names instead of test.
+        names the column `split`, benchmarks take what it names instead of the split asked for.
     purpose : {"learn", "benchmark"}
         How to split what nobody splits.
+    split : str
+        Which split a benchmark asks for: all of a folder that nobody split is that.
     seed : int
         Chooses what is held out of a folder that is no corpus.
     progress : callable
@@ -134,10 +137,11 @@ def find_audio(
     """
     if purpose not in PURPOSES:
         raise UsageError(f"purpose '{purpose}'; expected one of {', '.join(PURPOSES)}")
+    check_folder(folder, where)
     forced, folder = split_forced(folder)
     rows, layout, apart = _rows(forced, folder, where)
     if purpose == "benchmark" and where and "split" in parse_where(where):
-        rows = [{**row, "split": "test"} for row in rows]
+        rows = [{**row, "split": split} for row in rows]
     found: list[tuple[Mapping[str, str], AudioInfo]] = []
     skipped: list[Skipped] = []
     paths = [row["path"].replace("\\", "/") for row in rows]
@@ -151,7 +155,7 @@ def find_audio(
             f"{folder}: none of its {len(skipped)} files can be read; expected WAV, AIFF, FLAC, OGG or MP3; "
             f"the first: {skipped[0].reason}"
         )
-    splits = _splits([row for row, _ in found], purpose, seed)
+    splits = _splits([row for row, _ in found], purpose, seed, split)
     recordings = [_recording(row, about, split) for (row, about), split in zip(found, splits, strict=True)]
     if purpose == "learn" and len(recordings) == 1 and not found[0][0].get("split"):
         recordings = _cut(recordings[0])
@@ -164,11 +168,36 @@ def find_audio(
     )
 
 
+def check_folder(folder: str | Path, where: str | None = None) -> Path:
+    """Raise at once where `find_audio` would in the end: the folder is not there, or the filter is none.
+
+    Parameters
+    ----------
+    folder, where
+        As for `find_audio`.
+
+    Returns
+    -------
+    Path
+        The folder, without the layout it is forced to.
+
+    Raises
+    ------
+    AudioError, UsageError
+    """
+    forced, place = split_forced(folder)
+    if not place.exists():
+        hint = where_to_get(forced, place)
+        raise AudioError(f"{place}: no such folder; expected a folder of audio files; {hint or 'check the path'}")
+    if not place.is_dir():
+        raise AudioError(f"{place} is a file; expected a folder of audio files; name the folder it lies in")
+    if where:
+        parse_where(where)
+    return place
+
+
 def _rows(forced: str, folder: Path, where: str | None) -> tuple[list[Mapping[str, str]], Layout | None, int]:
     """List a folder's recordings as filtered rows, the corpus they are, and how many were kept out of two splits."""
-    if not folder.exists():
-        hint = where_to_get(forced, folder)
-        raise AudioError(f"{folder}: no such folder; expected a folder of audio files; {hint or 'check the path'}")
     if forced not in LAYOUTS:
         rows = read_manifest(folder) if forced != "folder" else None
         if forced == "manifest" and rows is None:
@@ -213,12 +242,12 @@ def _rows_from_files(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _splits(rows: list[Mapping[str, str]], purpose: str, seed: int) -> list[str]:
+def _splits(rows: list[Mapping[str, str]], purpose: str, seed: int, asked: str) -> list[str]:
     """Return the split of each row; rows without one are dealt out."""
     given = [canonical_split(row.get("split", "")) for row in rows]
     open_rows = [row["path"].replace("\\", "/") for row, split in zip(rows, given, strict=True) if not split]
     if purpose == "benchmark":
-        return [split or "test" for split in given]
+        return [split or ("test" if any(given) else asked) for split in given]
     tops = {path.partition("/")[0] for path in open_rows if "/" in path}
     groups = [group_of(path, len(tops)) for path in open_rows]
     if "val" in given or not groups:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from blackbox_afx.audio import info
 from blackbox_afx.errors import OutputError
 from blackbox_afx.session import Session
 
@@ -27,6 +28,18 @@ def check_place(session: Session, path: Path, *, force: bool) -> None:
             raise OutputError(f"{path} is one of the session's recordings; give another name")
         if not force:
             raise OutputError(f"{path} exists; give --force to replace it, or another name")
+
+
+def check_recordings(session: Session) -> None:
+    """Refuse a session whose recordings are not where it says, for formats that refer to them.
+
+    Raises
+    ------
+    AudioError
+        One is missing, or is no audio.
+    """
+    for path in {session.resolve(clip): None for track in session.tracks for clip in track.clips}:
+        info(path)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from blackbox_afx.export import Exported, Latency
 from blackbox_afx.export.folder import xml_text
 from blackbox_afx.export.lanes import control_of, latency_shift_s, plain_points, shift_points
 from blackbox_afx.export.moving import UNTESTED, RawLane, latency_notes, plugins_of, raw_lanes, refuse_options
-from blackbox_afx.export.place import write_files
+from blackbox_afx.export.place import check_recordings, write_files
 from blackbox_afx.export.preset_file import preset_of
 from blackbox_afx.export.vstpreset import preset_paths
 from blackbox_afx.session import Clip, ControlValue, PluginInstance, Session, Track, relative_path
@@ -54,6 +54,8 @@ class ReascriptExporter:
         ------
         UsageError
             A plugin that REAPER can't host; a VST3 whose state is no preset.
+        AudioError
+            A recording is not where the session says, or is no audio.
         OutputError
             A file exists and `force` is false, or can't be written.
         """
@@ -74,6 +76,7 @@ class ReascriptExporter:
         body = resources.files("blackbox_afx.export").joinpath("reascript.lua").read_text(encoding="utf-8")
         content = {path: (text + body).encode("utf-8")}
         content |= {presets[id(plugin)]: preset_of(plugin) for plugin in with_state}
+        check_recordings(session)
         write_files(session, content, force=force)
         return Exported(path=path, files=tuple(content), warnings=tuple(warnings))
 

@@ -22,7 +22,7 @@ from blackbox_afx.errors import UsageError
 from blackbox_afx.export import Exported, Latency
 from blackbox_afx.export.folder import xml_text
 from blackbox_afx.export.moving import UNTESTED, decimal, latency_notes, plugins_of, raw_lanes, refuse_options
-from blackbox_afx.export.place import write_files
+from blackbox_afx.export.place import check_recordings, write_files
 from blackbox_afx.export.preset_file import preset_of, read_preset
 from blackbox_afx.export.reascript import pin_masks
 from blackbox_afx.session import Clip, PluginInstance, Session, Track, relative_path
@@ -56,6 +56,8 @@ class RppExporter:
         ------
         UsageError
             A plugin that is no VST3, or lacks its class id or state.
+        AudioError
+            A recording is not where the session says, or is no audio.
         OutputError
             It exists and `force` is false, or can't be written.
         """
@@ -76,6 +78,7 @@ class RppExporter:
         for track in session.tracks:
             lines += ["  " + line for line in _track(session, track, path, latency, warnings)]
         lines.append(">")
+        check_recordings(session)
         write_files(session, {path: ("\n".join(lines) + "\n").encode("utf-8")}, force=force)
         return Exported(path=path, files=(path,), warnings=tuple(warnings))
 

@@ -37,6 +37,7 @@ from blackbox_afx.plugins.floats import standard_floats
 from blackbox_afx.plugins.locate import locate
 from blackbox_afx.plugins.lv2_manifest import choose_uri
 from blackbox_afx.plugins.parameters import check_table
+from blackbox_afx.plugins.preset import check_preset
 from blackbox_afx.plugins.profile import Identity, Profile
 
 engines: Any = _dawdreamer  # its classes are in a compiled module that has no types
@@ -135,13 +136,14 @@ class DawDreamerInstance:
             raise ProfileError(
                 f"profile '{self.profile.name}': base_preset {preset} is not there; put it beside the profile"
             )
-        if self.profile.identity.format == "vst3":
-            if not processor.load_vst3_preset(str(preset)):
-                raise PluginError(f"{self.profile.label} does not take {preset}; save it again from this plugin")
-        elif self.profile.identity.format == "lv2":
+        if self.profile.identity.format == "lv2":
             raise PluginError(
                 f"{self.profile.label}: DawDreamer crashes when it loads an LV2 state; set the controls' values instead"
             )
+        check_preset(self.profile, preset)
+        if self.profile.identity.format == "vst3":
+            if not processor.load_vst3_preset(str(preset)):
+                raise PluginError(f"{self.profile.label} does not take {preset}; save it again from this plugin")
         elif os.environ.get("DISPLAY"):
             raise PluginError(
                 f"{self.profile.label}: DawDreamer opens a window to load a state and may end the process; "

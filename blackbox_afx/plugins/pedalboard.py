@@ -24,6 +24,7 @@ from blackbox_afx.plugins.control import Control
 from blackbox_afx.plugins.floats import standard_floats
 from blackbox_afx.plugins.locate import locate
 from blackbox_afx.plugins.parameters import HostParameter, check_table
+from blackbox_afx.plugins.preset import check_preset
 from blackbox_afx.plugins.profile import Identity, Profile
 
 STICKS = 1e-5
@@ -174,14 +175,17 @@ class VST3Instance:
 
     def _silence(self, sample_rate: int) -> None:
         """Let the plugin take over rate and values, which it does only while it processes."""
-        channels = self.profile.channels or 2
-        for _ in self._run(
-            [np.zeros((channels, self.profile.block_size), np.float32)],
-            None,
-            sample_rate,
-            self.profile.block_size,
-        ):
-            pass
+        size = self.profile.block_size
+        # Whether a plugin takes one channel or two shows only by trying, where its profile does not say yet.
+        counts = (self.profile.channels,) if self.profile.channels else (2, 1)
+        for channels in counts:
+            try:
+                for _ in self._run([np.zeros((channels, size), np.float32)], None, sample_rate, size):
+                    pass
+                return
+            except ValueError:
+                if channels == counts[-1]:
+                    raise
 
     def state(self) -> bytes:
         """Return the plugin's state as `.vstpreset` bytes: of the last render, or of the loaded plugin."""
@@ -214,13 +218,11 @@ def _read_base_preset(profile: Profile) -> tuple[bytes, bool] | None:
     if not profile.base_preset:
         return None
     path = Path(profile.folder) / profile.base_preset
-    try:
-        content = path.read_bytes()
-    except OSError as error:
+    if not path.is_file():
         raise ProfileError(
-            f"profile '{profile.name}': base_preset {path} can't be read ({error.strerror}); "
-            "put it beside the profile or remove the line"
-        ) from None
+            f"profile '{profile.name}': base_preset {path} is not there; put it beside the profile or remove the line"
+        )
+    content = check_preset(profile, path)
     return content, content[:4] == b"VST3"
 
 

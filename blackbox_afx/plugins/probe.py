@@ -18,6 +18,7 @@ from blackbox_afx.errors import PluginCrash, PluginError, UsageError
 from blackbox_afx.plugins.control_table import split_parameters
 from blackbox_afx.plugins.identity import BUILTIN, binary_of, file_hash, format_of, identity_of_class, lv2_identity
 from blackbox_afx.plugins.locate import locate
+from blackbox_afx.plugins.preset import check_preset
 from blackbox_afx.plugins.profile import Identity, Profile
 from blackbox_afx.plugins.report import ProbeReport
 from blackbox_afx.plugins.throwaway import Ended, as_error, reraise, run_child
@@ -268,10 +269,13 @@ def with_preset(profile: Profile, preset: str | Path) -> Profile:
     ------
     UsageError
         There is no such file.
+    PluginError
+        It is no preset of this plugin.
     """
     path = Path(preset).expanduser()
     if not path.is_file():
         raise UsageError(f"{preset}: no such file; expected a .vstpreset or a saved state of {profile.label}")
+    check_preset(profile, path)
     return msgspec.structs.replace(profile, base_preset=str(path.resolve()))
 
 

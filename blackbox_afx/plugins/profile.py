@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from blackbox_afx.errors import OutputError, ProfileError
 from blackbox_afx.plugins.control import Control, ControlSpace
+from blackbox_afx.plugins.record_errors import in_our_words
 
 Format = Literal["vst3", "vst2", "lv2", "faust", "builtin"]
 ResetPolicy = Literal["fresh", "reset", "reinstantiate"]
@@ -169,7 +171,7 @@ def check_profile(profile: Profile) -> Profile:
     Raises
     ------
     ProfileError
-        No control left, two controls on one index, an impossible block size or channel count.
+        No control left, two controls on one index, an impossible block size or channel count, a preset of a built-in.
     """
     where = f"profile '{profile.name}'"
     if not profile.active:
@@ -181,6 +183,11 @@ def check_profile(profile: Profile) -> Profile:
         raise ProfileError(f"{where}: block_size = {profile.block_size}, expected 1 to {MAXIMUM_BLOCK_SIZE}")
     if profile.channels not in (0, 1, 2):
         raise ProfileError(f"{where}: channels = {profile.channels}, expected 1, 2, or 0 for any")
+    if profile.base_preset and profile.identity.format == "builtin":
+        raise ProfileError(
+            f"{where}: base_preset = '{profile.base_preset}', but a built-in effect has no presets; remove the line, "
+            "and give controls that are not used a value"
+        )
     return profile
 
 
@@ -212,12 +219,21 @@ def load_profile(path: str | os.PathLike[str]) -> Profile:
         raise ProfileError(f"{path}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         cause = error.__cause__
-        raise ProfileError(f"{path}: {cause if isinstance(cause, ProfileError) else error}") from None
+        said = str(cause) if isinstance(cause, ProfileError) else in_our_words(error, Profile, _lenient(text))
+        raise ProfileError(f"{path}: {said}") from None
     profile = msgspec.structs.replace(profile, folder=str(path.parent.resolve()))
     try:
         return check_profile(profile)
     except ProfileError as error:
         raise ProfileError(f"{path}: {error}") from None
+
+
+def _lenient(text: bytes) -> Any:
+    """Read TOML as far as that goes, to show what a wrong field holds."""
+    try:
+        return tomllib.loads(text.decode("utf-8"))
+    except ValueError:
+        return None
 
 
 def dump_profile(profile: Profile) -> str:

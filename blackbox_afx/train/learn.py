@@ -36,6 +36,7 @@ from blackbox_afx.train.stages import audio_stage, warm_start
 from blackbox_afx.train.warm_start import own_positions
 
 LEAST_HELD_OUT, HELD_OUT_A_MINUTE = 12, 16
+NOTED = "noted.json"
 LOOKS = 4
 """A long warm start is judged in between, every so many parts of it, so that progress has a score to show."""
 LOOK_SHARE = 0.03
@@ -115,8 +116,8 @@ class Run:
             keep_audio=bool(self.network.encoder.hears_audio),
         )
         self.scores: dict[str, Scores] = {}
-        # What later readers of the card may want to know of the run, beside its data.
-        self.noted: dict[str, Any] = {}
+        # What later readers of the card may want to know of the run, beside its data; what earlier sittings noted too.
+        self.noted: dict[str, Any] = self.folder.read_json(NOTED) or {}
         self.best_seen = np.inf
         # A short run can't wait for many pairs to be judged.
         self.held_out = min(recipe.held_out, max(LEAST_HELD_OUT, round(HELD_OUT_A_MINUTE * minutes)))
@@ -277,10 +278,16 @@ class Run:
         names = proxy_names(self)
         if names is None:
             return
-        self.noted["proxies"] = {name: load_proxy(name)[1].scores.get("cosine") for name in names}
+        self.note("proxies", {name: load_proxy(name)[1].scores.get("cosine") for name in names})
         # What a proxy's training drew must not decide what comes after it.
         with torch.random.fork_rng(devices=[]):
             self.effect_module = self._effect_module(names)
+
+    def note(self, name: str, fact: Any) -> None:
+        """Keep for the card what a stage found out; what an earlier sitting found stands."""
+        if name not in self.noted:
+            self.noted[name] = fact
+            self.folder.write_json(NOTED, self.noted)
 
     def reserve_after_pairs(self) -> float:
         """Seconds that the stages after the pairs need at least."""

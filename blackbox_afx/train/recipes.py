@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,9 +13,13 @@ from blackbox_afx import shelf
 from blackbox_afx.errors import RecipeError, UsageError, nearest
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.profile import load_profile
-from blackbox_afx.proxies.proxy_file import ProxyCard
+from blackbox_afx.plugins.record_errors import in_our_words
 from blackbox_afx.train.proxy_recipe import ProxyRecipe
 from blackbox_afx.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    # It brings torch with it, which reading a recipe does without.
+    from blackbox_afx.proxies.proxy_file import ProxyCard
 
 KINDS: dict[str, type[Any]] = {"controller": Recipe, "proxy": ProxyRecipe}
 
@@ -49,6 +53,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe | ProxyRecipe
     """
     content = _read(path)
     record = KINDS[_kind(content, path)]
+    recipe, wrong = _convert(content, record, str(path)), ""
     for change in changes:
         key, equals, text = change.partition("=")
         first, *rest = key.strip().split(".")
@@ -64,10 +69,16 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe | ProxyRecipe
             if not isinstance(place, dict):
                 raise UsageError(f"--set {change}: {name} is not a table")
         place[[first, *rest][-1]] = _value(text.strip())
-    try:
-        return msgspec.convert(content, record)
-    except (msgspec.ValidationError, RecipeError) as error:
-        raise RecipeError(f"{path}: {error}") from None
+        try:
+            recipe = _convert(content, record, f"--set {change}")
+        except RecipeError as error:
+            # Two changes may only go together, such as the ends of a range.
+            wrong = wrong or str(error)
+        else:
+            wrong = ""
+    if wrong:
+        raise RecipeError(wrong)
+    return recipe
 
 
 def check_device(device: str) -> None:
@@ -104,7 +115,19 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RecipeError(f"{path}: can't be read ({error.strerror}); expected a recipe.toml") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: {error}") from None
+        raise RecipeError(f"{path}: {in_our_words(error, Recipe)}") from None
+
+
+def _convert(content: dict[str, Any], record: type[Any], origin: str) -> Any:
+    """Make a recipe; errors begin with where the content came from."""
+    try:
+        return msgspec.convert(content, record)
+    except RecipeError as error:
+        raise RecipeError(f"{origin}: {error}") from None
+    except msgspec.ValidationError as error:
+        cause = error.__cause__
+        said = str(cause) if isinstance(cause, RecipeError) else in_our_words(error, record, content)
+        raise RecipeError(f"{origin}: {said}") from None
 
 
 def _kind(content: dict[str, Any], path: Path) -> str:

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from blackbox_afx.errors import ControllerError, OutputError
+from blackbox_afx.train.run_place import REPLACE, check_run_place, run_path
 
 
 class RunFolder:
@@ -42,10 +43,10 @@ class RunFolder:
 
     def __init__(self, out: str | os.PathLike[str], *, resume: bool = False, force: bool = False) -> None:
         self.out = Path(out)
-        self.path = self.out.with_name(self.out.name + ".run")
+        self.path = run_path(self.out)
         try:
             self._new = (force and not resume) or not self.path.exists()
-            self._check(resume, force)
+            check_run_place(self.out, resume=resume, force=force)
             if force and not resume and self.path.exists():
                 shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
@@ -56,19 +57,9 @@ class RunFolder:
                 f"{self.path}: can't be made ({error.strerror}); choose a folder you may write to"
             ) from None
 
-    def _check(self, resume: bool, force: bool) -> None:
-        if self.out.is_dir():
-            raise OutputError(f"{self.out} is a folder; give the name of a file, for example {self.out / 'my.afx'}")
-        if self.out.exists() and not (force or (resume and (self.path / "replace").exists())):
-            raise OutputError(f"{self.out} exists; give --force to replace it, or another name")
-        if self.path.exists() and not (resume or force):
-            raise OutputError(f"{self.path} holds an unfinished run; give --resume to go on or --force to start afresh")
-        if resume and not self.path.exists():
-            raise OutputError(f"there is no unfinished run at {self.path}; leave out --resume to start one")
-
     def allow_replace(self) -> None:
         """Remember that `out` may be replaced, so that a resume need not be told again."""
-        (self.path / "replace").touch()
+        (self.path / REPLACE).touch()
 
     def write_json(self, name: str, content: Any) -> None:
         """Write JSON atomically."""

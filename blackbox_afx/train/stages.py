@@ -53,7 +53,7 @@ def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> No
     if plan.responses:
         count, error_db = response_stage(run, proxy).run(plan.responses)
         kept = fit_proxy(proxy, examples, run.seed)
-        run.noted["responses"] = {"responses": count, "error_db": error_db, "kept": kept}
+        run.note("responses", {"responses": count, "error_db": error_db, "kept": kept})
     else:
         fit_proxy(proxy, examples, run.seed)
     left = END_RESERVE_S + recipe.shares.controller * KEPT * run.clock.budget_s

@@ -88,10 +88,11 @@ class Refined(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     Parameters
     ----------
     positions : float64 [controls]
-    before, after : float
-        Style distance at the start (None where its render failed) and of what was found.
+        What was found, or as much of the way there as was asked for.
+    before, after : float or None
+        Style distance at the start and at `positions`; None where that render failed.
     renders, failed : int
-        How many were spent, and how many of them failed.
+        How many the search spent, and how many of them failed.
     curve : tuple of float
         The best distance after each render.
     interrupted : bool
@@ -99,7 +100,7 @@ class Refined(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     positions: np.ndarray
     before: float | None
-    after: float
+    after: float | None
     renders: int
     failed: int
     curve: tuple[float, ...]
@@ -110,8 +111,8 @@ class Refined(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """What was gained, in words."""
         failed = f", {self.failed} of them failed" if self.failed else ""
         stopped = "; interrupted, the best so far was kept" if self.interrupted else ""
-        before = "-" if self.before is None else f"{self.before:.3f}"
-        return f"style distance {before} -> {self.after:.3f} after {self.renders} renders{failed}{stopped}"
+        before, after = ("-" if value is None else f"{value:.3f}" for value in (self.before, self.after))
+        return f"style distance {before} -> {after} after {self.renders} renders{failed}{stopped}"
 
 
 class Trial:
@@ -257,6 +258,7 @@ def refine(
     options: Refinement,
     *,
     trim_db: float = 0.0,
+    amount: float = 1.0,
     report: Report = lambda renders, before, best: None,
 ) -> Refined:
     """Search from a setting for one that comes nearer to the references' style.
@@ -273,6 +275,9 @@ def refine(
     options : Refinement
     trim_db : float
         Gain before the first plugin, dB.
+    amount : float, 0 to 1
+        How much of the way from the plugins' defaults to what is found to go; its distance is measured by one more
+        render.
     report : callable
         Told the renders done, the distance at the start and the best one.
 
@@ -302,18 +307,33 @@ def refine(
             if not np.isfinite(trial.distances).any():
                 raise
             interrupted = True
+        made, after = _measured(trial, farm, blend(spec.space, trial.points[trial.best()], amount), amount)
     if not np.isfinite(trial.distances).any():
         raise PluginError(f"all of {len(trial.points)} renders failed; the last: {trial.failure}; nothing was written")
-    first, best = trial.distances[0], trial.best()
+    first = trial.distances[0]
     return Refined(
-        positions=trial.points[best],
+        positions=made,
         before=first if np.isfinite(first) else None,
-        after=trial.distances[best],
+        after=after if np.isfinite(after) else None,
         renders=len(trial.points),
         failed=trial.failed,
         curve=tuple(trial.curve()),
         interrupted=interrupted,
     )
+
+
+def _measured(trial: Trial, farm: Farm, blended: np.ndarray, amount: float) -> tuple[np.ndarray, float]:
+    """Give what is to be written, and its distance: of the best setting, or of one on the way to it."""
+    best = trial.best()
+    if amount == 1 or not np.isfinite(trial.distances).any():
+        return trial.points[best], trial.distances[best]
+    for point, distance in zip(trial.points, trial.distances, strict=True):
+        if np.array_equal(point, blended):
+            return blended, distance
+    (result,) = farm.run([trial.job(blended)])
+    if result.failure is not None:
+        return blended, np.nan
+    return blended, float(trial.objective.distances(np.asarray(result.value)[None])[0])
 
 
 def blend(space: ControlSpace, positions: np.ndarray, amount: float) -> np.ndarray:

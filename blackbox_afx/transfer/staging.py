@@ -43,6 +43,26 @@ def check_place(path: Path, *, force: bool) -> None:
         pass
 
 
+def check_makeable(path: Path) -> None:
+    """Raise where a file can't be written, nor the folders above it be made.
+
+    Raises
+    ------
+    OutputError
+        The nearest folder that is there is none, or can't be written to.
+    """
+    above = path.absolute().parent
+    while not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        raise OutputError(f"{path}: can't be made, as {above} is no folder; choose another place")
+    try:
+        # Asking for permission says nothing on a read-only disk, or to one who may do anything.
+        os.rmdir(tempfile.mkdtemp(prefix=".afx.", suffix=".part", dir=above))
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written ({error.strerror}); choose a folder you may write to") from None
+
+
 def publish_text(content: dict[Path, Any], *, force: bool) -> None:
     """Write text files, and JSON for all that is no text; each beside its place and renamed there.
 

@@ -23,7 +23,7 @@ from blackbox_afx.plugins.trajectory import Trajectory
 from blackbox_afx.transfer.controls_file import describe_controls, json_bytes
 from blackbox_afx.transfer.listen import Heard
 from blackbox_afx.transfer.render_file import render_file
-from blackbox_afx.transfer.request import check_files
+from blackbox_afx.transfer.request import check_files, lost_ends
 from blackbox_afx.transfer.result import TransferResult
 from blackbox_afx.transfer.session_file import COMPARED_S, ask_chain, render_and_ask, session_bytes
 from blackbox_afx.transfer.staging import publish, staging
@@ -124,6 +124,7 @@ def transfer(
     check_files(source, references, places, force=force)
     with staging(out) as stage, Farm(1 if spec.trusted else 2) as farm:
         warnings = controller.check_installed(allow_version=allow_version) + list(controller.origin)
+        warnings += lost_ends([source, *references])
         farm.prepare(spec)
         progress("listening")
         heard = controller.hear(source)
@@ -132,11 +133,13 @@ def transfer(
         trim_db = controller.trim_db(heard)
         refined = None
         if refinement is not None:
-            from blackbox_afx.transfer.refine import blend, refine
+            from blackbox_afx.transfer.refine import refine
 
             progress("searching")
-            refined = refine(spec, farm, source, references, positions, refinement, trim_db=trim_db, report=refining)
-            positions = blend(spec.space, refined.positions, amount)
+            refined = refine(
+                spec, farm, source, references, positions, refinement, trim_db=trim_db, amount=amount, report=refining
+            )
+            positions = refined.positions
         made_lanes = None
         raw: np.ndarray | Trajectory = spec.space.to_raw(positions)
         if automation is not None:

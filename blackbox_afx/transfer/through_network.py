@@ -12,7 +12,7 @@ import torch
 from blackbox_afx.audio import AudioWriter, StreamingResampler, info, peak_dbfs, stream
 from blackbox_afx.errors import UsageError
 from blackbox_afx.transfer.controls_file import json_bytes
-from blackbox_afx.transfer.request import check_files
+from blackbox_afx.transfer.request import check_files, lost_ends
 from blackbox_afx.transfer.staging import publish, staging
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def transfer_through_network(
         positions = controller.latent(heard, [controller.hear(path) for path in references])
         trim_db = controller.trim_db(heard)
         warnings = [
-            f"rendered by the network at {rate} Hz, each channel by itself: nothing above {rate // 2} Hz remains"
+            *lost_ends([source, *references]),
+            f"rendered by the network at {rate} Hz, each channel by itself: nothing above {rate // 2} Hz remains",
         ]
         progress("rendering")
         made = render_stream(controller.own_effect, positions, source, stage / out.name, trim_db, rate)

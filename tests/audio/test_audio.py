@@ -16,6 +16,7 @@ from blackbox_afx.audio import (
     check_audio,
     check_file,
     checked_stream,
+    cut_short,
     info,
     list_audio,
     normalise_peak,
@@ -387,3 +388,38 @@ def test_a_checked_stream_gives_what_a_plain_one_does_and_raises_in_the_end(tmp_
     assert all(np.isfinite(next(read)).all() for _ in range(5))
     with pytest.raises(AudioError, match="holds 1 samples"):
         next(read)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype"), [("wav", "PCM_16"), ("wav", "FLOAT"), ("rf64", "PCM_24"), ("aiff", "PCM_16")]
+)
+def test_an_end_that_is_missing_is_told(tmp_path, suffix, subtype):
+    whole = tmp_path / f"whole.{suffix}"
+    soundfile.write(whole, sine(440, 3.0).T, RATE, subtype=subtype)
+    assert cut_short(whole) == ""
+    content = whole.read_bytes()
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(content[: len(content) * 6 // 10])
+    assert cut_short(cut) == "its header promises 3.00 s, 1.80 s are there: the file was cut short"
+    cut.write_bytes(content[: len(content) // 10])
+    with pytest.raises(AudioError, match=r"too short .*promises 3.00 s, 0.30 s are there.*copy it again"):
+        check_file(cut, min_seconds=1.0)
+
+
+@pytest.mark.parametrize("length", [0xFFFFFFFF, 0x7FFFF000, 0x80000000])
+def test_a_stream_that_did_not_know_its_length_is_whole(tmp_path, length):
+    path = tmp_path / "piped.wav"
+    soundfile.write(path, sine(440, 1.0).T, RATE, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = length.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert info(path).frames == RATE
+    assert cut_short(path) == ""
+
+
+@pytest.mark.parametrize("suffix", ["flac", "ogg", "mp3"])
+def test_what_has_no_such_header_is_not_suspected(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, sine(440, 1.0).T, RATE)
+    assert cut_short(path) == ""

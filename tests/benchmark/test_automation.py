@@ -118,7 +118,7 @@ def test_command_writes_json_and_table_and_can_be_repeated(tmp_path, capsys, dem
     ("changed", "status", "told"),
     [
         (["--items", "0"], 2, "--items 0"),
-        (["--smooth", "-1"], 2, "smoothing of -1 s"),
+        (["--smooth", "-1"], 2, "--smooth -1; expected"),
         (["--controller", "nothing.safetensors"], 2, "no such file"),
         (["--audio", "nowhere"], 1, "no such folder"),
     ],

@@ -60,6 +60,19 @@ def test_every_format(afx: Run, saved: Path, to: str) -> None:
     assert afx("export", saved, "--to", to, "--out", out, "--force").returncode == 0
 
 
+@pytest.mark.parametrize("to", ["ardour", "dawproject", "reascript", "rpp"])
+def test_a_recording_that_is_gone_is_said(afx: Run, tmp_path: Path, to: str) -> None:
+    session = example_session(tmp_path)
+    saved = save(session, tmp_path)
+    gone = session.resolve(session.tracks[-1].clips[0])
+    gone.unlink()
+    before = sorted(tmp_path.iterdir())
+    done = afx("export", saved, "--to", to, "--out", tmp_path / f"out.{to}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{gone}: no such file; expected an audio file; check the path" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_what_one_sees(afx: Run, saved: Path) -> None:
     done = afx("export", saved, "--to", "rpp", "--out", saved.parent / "out.rpp")
     assert done.stdout == "3 lanes of 1 plugin, 9 points\n"

@@ -62,6 +62,26 @@ def test_help_ends_in_an_example(arguments: list[str]) -> None:
     assert tail.startswith(f"  $ afx {arguments[0]} ")
 
 
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("learn", "PLUGIN... --audio PATH --out PATH [OPTIONS]"),
+        ("match", "INPUT REFERENCE PLUGIN... --out PATH [OPTIONS]"),
+        ("transfer", "INPUT REFERENCE... --controller STR --out PATH [OPTIONS]"),
+        ("export", "RESULT --to STR --out PATH [OPTIONS]"),
+        ("probe", "PLUGIN [OPTIONS]"),
+        ("scan", "[PATH...] [OPTIONS]"),
+        ("proxy train", "PLUGIN --audio PATH --out PATH [OPTIONS]"),
+        ("benchmark complexity", "[PLUGIN...] --out PATH [OPTIONS]"),
+        ("benchmark synthetic", "--audio PATH --controller STR... --out PATH [OPTIONS]"),
+    ],
+)
+def test_usage_names_the_arguments_first(command: str, usage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*command.split(), "--help"]) == 0
+    lines = capsys.readouterr().out.partition("\n\n")[0]
+    assert one_line(lines) == f"Usage: afx {command} {usage}"
+
+
 def test_help_of_a_command_is_its_whole_docstring() -> None:
     assert "AFX_SHELF" in afx("list", "--help").stdout
 

@@ -66,6 +66,7 @@ BAD = {
     "silent reference": (["IN", "silent.wav", PLUGIN], 1, "is silent"),
     "short": (["short.wav", "REF", PLUGIN], 1, "too short"),
     "three channels": (["three.wav", "REF", PLUGIN], 1, "3 channels"),
+    "three channels in the reference": (["IN", "three.wav", PLUGIN], 1, "3 channels"),
     "existing output": (["IN", "REF", PLUGIN, "--out", "text.wav"], 1, "exists; give --force"),
     "existing output before the plugin": (["IN", "REF", "zam_eq22", "--out", "text.wav"], 1, "exists; give --force"),
     "extension": (["IN", "REF", PLUGIN, "--out", "out.xyz"], 1, "can't write audio as '.xyz'"),

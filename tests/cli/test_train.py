@@ -62,6 +62,56 @@ def test_wrong_use_is_one_line(afx, tmp_path, demo_audio, words, says):
     assert not list(tmp_path.iterdir())
 
 
+RECIPES = {
+    "minutes = \n": "recipe.toml: line 1, column 11: not TOML (invalid value); expected",
+    'minutes = "x"\n': "recipe.toml: minutes = 'x'; expected a number",
+    "minuts = 3\n": "recipe.toml: no field is called 'minuts'; did you mean ",
+    "batch = 1.5\n": "recipe.toml: batch = 1.5; expected a whole number",
+    "plugins = 3\n": "recipe.toml: plugins = 3; expected a list in [ ]",
+    'schedule = "fast"\n': "recipe.toml: schedule = 'fast'; expected one of cosine, paper",
+    '[shares]\naudio = "x"\n': "recipe.toml: shares.audio = 'x'; expected a number",
+    "[shares]\nadio = 1\n": "recipe.toml: shares: no field is called 'adio'; did you mean 'audio'?",
+    "minutes = -1\n": "recipe.toml: minutes = -1.0; expected more than 0",
+}
+
+
+@pytest.mark.parametrize("text", RECIPES)
+@pytest.mark.parametrize("command", [["train"], ["learn", "builtin:Gain", "--recipe"]])
+def test_what_is_wrong_in_a_recipe_is_said_in_our_words(afx, tmp_path, demo_audio, command, text):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(text)
+    code, _, err = afx(*command, recipe, "--audio", demo_audio, "--out", tmp_path / "out")
+    assert code in (1, 2)
+    assert err.startswith(f"afx: error: {tmp_path}/{RECIPES[text]}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["minutes=soon"], "--set minutes=soon: minutes = 'soon'; expected a number"),
+        (["batch=1.5", "seed=1"], "--set seed=1: no field is called 'seed'"),
+        (["batch=1.5", "minutes=3"], "--set batch=1.5: batch = 1.5; expected a whole number"),
+        (["warm_start=1"], "--set warm_start=1: warm_start = 1; expected true or false"),
+        (["shares.audio=x"], "--set shares.audio=x: shares.audio = 'x'; expected a number"),
+        (["shares.adio=1"], "--set shares.adio=1: shares: no field is called 'adio'"),
+        (["minutes=-3"], "--set minutes=-3: minutes = -3.0; expected more than 0"),
+        (["minutes"], "--set minutes; expected key=value"),
+    ],
+)
+def test_what_is_wrong_with_a_change_is_said_of_it(afx, tmp_path, demo_audio, changes, says):
+    words = [word for change in changes for word in ("--set", change)]
+    code, _, err = afx("train", "small_ad", *words, "--audio", demo_audio, "--out", tmp_path / "out")
+    assert code in (1, 2)
+    assert err.startswith(f"afx: error: {says}")
+
+
+def test_a_recipe_of_the_other_kind_is_refused(afx, tmp_path, demo_audio):
+    words = ["learn", "builtin:Gain", "--recipe", "small_proxy", "--audio", demo_audio, "--out", tmp_path / "out"]
+    code, _, err = afx(*words)
+    assert (code, "is a proxy's recipe" in err) == (2, True)
+
+
 def test_a_proxy_is_trained_listed_and_checked(afx, tmp_path, demo_audio, monkeypatch):
     """Nothing can be wrong about a gain: it is applied exactly, and the network has only to pass audio on."""
     (tmp_path / "recipe.toml").write_text(TINY)

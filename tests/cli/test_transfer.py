@@ -100,6 +100,7 @@ BAD = {
     "nan": (["nan.wav", "REF"], 1, "NaN"),
     "short": (["short.wav", "REF"], 1, "too short"),
     "three channels": (["three.wav", "REF"], 1, "3 channels; expected mono or stereo"),
+    "three channels in the reference": (["IN", "REF", "three.wav"], 1, "3 channels; expected mono or stereo"),
     "no controller": (["IN", "REF", "--controller", "nothing.safetensors"], 2, "no such file"),
     "cut controller": (["IN", "REF", "--controller", "cut.safetensors"], 1, "cut short"),
     "text controller": (["IN", "REF", "--controller", "text.safetensors"], 1, "not a controller"),

@@ -111,6 +111,16 @@ def test_a_plain_folder_is_split_by_speaker(tmp_path):
     assert len(found.speakers) == 10
 
 
+def test_a_benchmark_takes_all_of_a_plain_folder_for_the_split_it_asks_for(tmp_path, with_manifest):
+    put(tmp_path / "plain" / "a.wav")
+    put(tmp_path / "plain" / "b.wav")
+    for split in ("val", "test"):
+        found = find_audio(tmp_path / "plain", purpose="benchmark", split=split)
+        assert len(found.in_split(split)) == 2
+    # A manifest's own splits are honoured, whatever is asked for.
+    assert find_audio(with_manifest, purpose="benchmark", split="val") == find_audio(with_manifest, purpose="benchmark")
+
+
 def test_few_sub_folders_are_split_by_file(tmp_path):
     for kind in ("bass", "drums"):
         for take in range(5):

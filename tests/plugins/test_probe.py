@@ -255,6 +255,46 @@ def test_what_is_no_plugin(tmp_path):
         probe(fake)
     with pytest.raises(UsageError, match="no such file"):
         probe("builtin:Gain", preset=tmp_path / "gone.vstpreset")
+    with pytest.raises(PluginError, match="builtin plugins take none here"):
+        probe("builtin:Gain", preset=text)
+
+
+@pytest.mark.zam
+@pytest.mark.parametrize(("name", "channels"), [("ZamComp", 1), ("ZamCompX2", 2)])
+@pytest.mark.parametrize("kind", ["preset_data", "raw_state"])
+def test_a_preset_of_the_plugin_gives_the_defaults(name, channels, kind, tmp_path):
+    from pedalboard_native import VST3Plugin
+
+    from blackbox_afx.plugins.pedalboard import open_vst3
+
+    plugin = open_vst3(f"/usr/lib/vst3/{name}.vst3")
+    knob = next(k for k, parameter in enumerate(plugin._parameters) if parameter.name == "Threshold")
+    plugin._parameters[knob].raw_value = 0.25
+    plugin.process(np.zeros((channels, 512), np.float32), 24000, reset=False)
+    (tmp_path / "mine").write_bytes(bytes(getattr(VST3Plugin, kind).__get__(plugin)))
+    report = probe(f"{name}.vst3", preset=tmp_path / "mine", bases=1)
+    assert report.profile.channels == channels
+    control = next(control for control in report.profile.controls if control.name == "Threshold")
+    assert control.raw_from_plain(control.default) == pytest.approx(0.25, abs=1e-3)
+
+
+@pytest.mark.zam
+@pytest.mark.parametrize("token", ["ZamComp.vst3", "ZamCompX2.vst3", "ZamComp-vst.so"])
+def test_what_is_no_preset_of_the_plugin_is_refused(token, tmp_path):
+    from blackbox_afx.plugins.pedalboard import open_vst3
+
+    (tmp_path / "text").write_text("just text")
+    with pytest.raises(PluginError, match=r"text: not a preset of .*; expected .*; save it again from the plugin"):
+        probe(token, preset=tmp_path / "text")
+    if not token.endswith(".vst3"):
+        return
+    other = bytes(open_vst3("/usr/lib/vst3/ZamEQ2.vst3").preset_data)
+    (tmp_path / "other.vstpreset").write_bytes(other)
+    with pytest.raises(PluginError, match=r"a preset of the plugin .*; expected one of ZamComp"):
+        probe(token, preset=tmp_path / "other.vstpreset")
+    (tmp_path / "cut.vstpreset").write_bytes(other[:100])
+    with pytest.raises(PluginError, match="cut short"):
+        probe(token, preset=tmp_path / "cut.vstpreset")
 
 
 @pytest.mark.lv2

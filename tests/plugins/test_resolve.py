@@ -141,9 +141,9 @@ def test_an_lv2_plugin_of_another_table(comp):
         ('name = "Attack"', 'name = "Atack"', "'Atack', the plugin 'Attack'"),
         ("minimum = -60.0", "minimum = -600.0", "'Threshold': minimum = -600 is outside"),
         ("use = true", "use = false", "no control is left"),
-        ("maximum = 100.0", 'maximum = "far"', "Expected `float`"),
-        ("use = true", "used = true", "unknown field `used`"),
-        ('scale = "log"', 'scale = "wide"', "Invalid enum value 'wide'"),
+        ("maximum = 100.0", 'maximum = "far"', r"controls\[\d\].maximum = 'far'; expected a number"),
+        ("use = true", "used = true", "no field is called 'used'; did you mean 'use'"),
+        ('scale = "log"', 'scale = "wide"', "scale = 'wide'; expected one of lin"),
         ("index = 3", "index = 4", "same index"),
     ],
 )

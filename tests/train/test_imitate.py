@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 import torch
 
+from blackbox_afx.networks.controller_file import load_card
 from blackbox_afx.plugins.builtins import builtin_profile
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.resolve import resolve_plugin
@@ -14,7 +16,10 @@ from blackbox_afx.proxies.proxy_file import ProxyCard, find_proxy, save_proxy
 from blackbox_afx.proxies.waveform import WaveformProxy, output_gain
 from blackbox_afx.train import imitate
 from blackbox_afx.train.budget import Clock
+from blackbox_afx.train.learn import learn
+from blackbox_afx.train.proxy_recipe import ProxyRecipe
 from blackbox_afx.train.recipe import Recipe
+from tests.train.runs import PLAN, prepare
 
 FILTER = builtin_profile("PeakFilter")
 STRIP = resolve_plugin("channel_strip")
@@ -95,3 +100,46 @@ def test_no_time_or_no_agreement_is_said(cosine, minutes, says, tmp_path, monkey
     assert imitate.proxy_names(asked) is None
     assert says in asked.warnings[0]
     assert "PeakFilter" in asked.warnings[0]
+
+
+@pytest.mark.slow
+def test_a_run_trains_what_is_missing_and_learns_through_it(tmp_path, demo_audio, monkeypatch):
+    """Every step is real; the proxy is small, and need not be any good."""
+
+    def small(**given) -> ProxyRecipe:
+        return ProxyRecipe(**given | {"segment": 4096, "batch": 2, "held_out": 3, "examples": 8, "responses": 64})
+
+    monkeypatch.setattr(imitate, "ProxyRecipe", small)
+    monkeypatch.setattr(imitate, "LEAST_COSINE", -1.0)
+    plan = msgspec.structs.replace(PLAN, shards=2, proxy_steps=3, warm_steps=3, audio_steps=3)
+    out = prepare(tmp_path, plan)
+    recipe = Recipe(
+        method="np_fh",
+        examples=6,
+        held_out=12,
+        segment=16384,
+        audio_batch=2,
+        settings=2,
+        batch=32,
+    )
+    warnings: list[str] = []
+    stages: list[str] = []
+    learned = learn(
+        [FILTER],
+        demo_audio,
+        out=out,
+        where="type=speech",
+        minutes=60.0,
+        recipe=recipe,
+        jobs=1,
+        resume=True,
+        report=lambda stage, share, words: stages.append(stage),
+        warn=warnings.append,
+    )
+    assert warnings == []
+    assert set(stages) >= {"imitate", "audio"}
+    assert set(learned.scores) == {"warm start", "audio"}
+    ((name, cosine),) = load_card(out).data["proxies"].items()
+    assert name.endswith("proxies/0")
+    assert -1 <= cosine <= 1
+    assert not (tmp_path / "c.safetensors.run").exists()

@@ -101,3 +101,33 @@ def test_what_was_kept_is_never_dropped(tmp_path):
     RunFolder(tmp_path / "c.afx")
     RunFolder(tmp_path / "c.afx", resume=True).drop_if_nothing_was_kept()
     assert (tmp_path / "c.afx.run").exists()
+
+
+def test_what_a_sitting_noted_is_there_in_the_next(tmp_path):
+    from blackbox_afx.plugins.builtins import builtin_profile
+    from blackbox_afx.train.learn import Run
+    from blackbox_afx.train.recipe import Recipe
+
+    def sitting(resume: bool) -> Run:
+        return Run(
+            [builtin_profile("Gain")],
+            tmp_path,
+            out=tmp_path / "c.afx",
+            where=None,
+            minutes=1.0,
+            recipe=Recipe(method="regression"),
+            seed=0,
+            jobs=1,
+            resume=resume,
+            force=False,
+            report=lambda stage, share, words: None,
+            warn=lambda text: None,
+            spent_s=0.0,
+        )
+
+    sitting(resume=False).note("proxies", {"mine": 0.9})
+    later = sitting(resume=True)
+    assert later.noted == {"proxies": {"mine": 0.9}}
+    later.note("proxies", {})
+    later.note("responses", {"error_db": 0.5})
+    assert sitting(resume=True).noted == {"proxies": {"mine": 0.9}, "responses": {"error_db": 0.5}}

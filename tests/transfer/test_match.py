@@ -77,6 +77,18 @@ def test_amount_blends_towards_the_defaults(tmp_path, files):
     np.testing.assert_allclose(half.positions, blend(space, whole.positions, 0.5), atol=1e-9)
 
 
+@pytest.mark.parametrize("amount", [0.0, 0.5])
+def test_the_distance_told_is_that_of_what_was_written(tmp_path, files, amount):
+    take, reference, _ = files
+    made = match(take, reference, PLUGINS, out=tmp_path / "out.wav", refinement=QUICK, amount=amount)
+    distance = float(style_distance(style(tmp_path / "out.wav"), style(reference)))
+    assert distance > 0.05
+    assert made.refined.after == pytest.approx(distance, abs=0.01)
+    assert f"-> {made.refined.after:.3f} after" in made.refined.text
+    if not amount:
+        assert made.refined.after == made.refined.before
+
+
 def test_refining_a_controller_is_never_farther_from_the_style(tmp_path, files):
     take, reference, _ = files
     controller = StyleController.load(untrained(tmp_path / "c.safetensors", list(PLUGINS)))

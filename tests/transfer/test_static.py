@@ -240,3 +240,28 @@ def test_force_replaces(tmp_path, controller, reference):
     (tmp_path / "out.wav").write_text("old")
     controller.transfer(source, reference, out=tmp_path / "out.wav", force=True)
     assert read(tmp_path / "out.wav")[0].shape == (1, 72000)
+
+
+def test_a_recording_that_was_cut_short_is_used_and_said(tmp_path, controller, reference):
+    whole = write(tmp_path / "whole.wav", sound(24000, seconds=4.0), 24000)
+    source = tmp_path / "in.wav"
+    source.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    result = controller.transfer(source, reference, out=tmp_path / "out.wav")
+    (told,) = [text for text in result.warnings if "cut short" in text]
+    assert told.startswith(f"{source}: its header promises 4.00 s, 2.00 s are there")
+    assert told in json.loads((tmp_path / "out.controls.json").read_text())["warnings"]
+    assert read(tmp_path / "out.wav")[0].shape[1] == soundfile.info(source).frames
+    again = controller.transfer(whole, source, out=tmp_path / "other.wav")
+    assert any(text.startswith(f"{source}: its header") for text in again.warnings)
+    assert not any(
+        "cut short" in text for text in controller.transfer(whole, reference, out=tmp_path / "3.wav").warnings
+    )
+
+
+def test_more_than_two_channels_are_refused_in_input_and_reference(tmp_path, controller, reference):
+    many = write(tmp_path / "six.wav", sound(24000, channels=6), 24000)
+    mono = write(tmp_path / "mono.wav", sound(24000), 24000)
+    for source, other in ((many, reference), (mono, many)):
+        with pytest.raises(AudioError, match=r"six.wav: 6 channels; expected mono or stereo; mix it down first"):
+            controller.transfer(source, other, out=tmp_path / "out.wav")
+    assert not (tmp_path / "out.wav").exists()
