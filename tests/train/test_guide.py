@@ -97,7 +97,7 @@ def test_a_guide_learns_a_chain_and_is_kept(book, tmp_path):
         truth, calls = case.gradient(effect, Differences(), steps)
         assert calls == pytest.approx(8.0, abs=1.0)
         expected = guide.direction(case.inputs, case.positions, case.cotangents, case.outputs)
-        found, spent = case.gradient(effect, guide.estimator(spec, 1.0), steps, expected)
+        found, spent = case.gradient(effect, guide.estimator(spec, 1.5, 2 * SEGMENT), guide.probe_steps(spec), expected)
     assert np.mean(cosines(expected, truth)) > 0.8
     assert np.mean(cosines(found, truth)) > 0.95
     assert spent <= 1.0 + 1e-9
