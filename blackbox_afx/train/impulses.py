@@ -20,6 +20,7 @@ import numpy as np
 
 from blackbox_afx.errors import PluginError
 from blackbox_afx.features.filters import IMPULSE_DBFS, apply_change, impulse
+from blackbox_afx.features.ringing import extend_all
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.jobs import audio_flaw, finite_input
 
@@ -33,7 +34,7 @@ class Impulses(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     Parameters
     ----------
     here : float32 [plugins, taps]
-        As `blackbox_afx.features.filters` means it.
+        Carried on beyond what was rendered, where it rings. As `blackbox_afx.features.filters` means it.
     change : float32 [P, taps]
         Of the control's own plugin, for each unit of position; 0 for controls that were not turned.
     """
@@ -107,8 +108,6 @@ def measure_impulses(
         A render was not sound.
     """
     chain, places, dry = worker.chain(spec), plugin_places(spec), impulse(TAPS)[None]
-    found = np.zeros((len(spec.profiles), TAPS), np.float32)
-    change = np.zeros((len(places), TAPS), np.float32)
     level = np.float32(10 ** (IMPULSE_DBFS / 20))
     live = np.flatnonzero(np.isfinite(steps)) if controls is None else np.asarray(controls)
 
@@ -118,20 +117,27 @@ def measure_impulses(
             raise PluginError(f"{spec.labels[plugin]}, an impulse: {flaw}")
         return wet / level
 
-    for plugin in sorted(set(places[live].tolist())):
-        found[plugin] = respond(plugin, base)
-    for control in live:
-        plugin, ends = int(places[control]), []
+    used = sorted(set(places[live].tolist()))
+    rendered = [respond(plugin, base) for plugin in used]
+    applied = np.zeros(len(live))
+    for k, control in enumerate(live):
+        ends = []
         for sign in (1.0, -1.0):
             point = np.array(base, np.float64)
             point[control] += sign * steps[control]
             point = spec.space.snap(np.clip(point, 0.0, 1.0))
-            same = point[control] == base[control]
-            ends.append((point[control], found[plugin] if same else respond(plugin, point)))
-        (above, after), (below, before) = ends
-        if above > below:
-            change[control] = (after - before) / np.float32(above - below)
-    return Impulses(here=found, change=change)
+            ends.append(float(point[control]))
+            still = point[control] == base[control]
+            rendered.append(rendered[used.index(places[control])] if still else respond(int(places[control]), point))
+        applied[k] = ends[0] - ends[1]
+    long = extend_all(np.stack(rendered)) if rendered else np.zeros((0, TAPS))
+    here = np.zeros((len(spec.profiles), long.shape[1]), np.float32)
+    here[used] = long[: len(used)]
+    change = np.zeros((len(places), long.shape[1]), np.float32)
+    pairs = long[len(used) :].reshape(len(live), 2, -1)
+    moved = applied > 1e-9
+    change[live[moved]] = (pairs[moved, 0] - pairs[moved, 1]) / applied[moved, None]
+    return Impulses(here=here, change=change)
 
 
 def entries(spec: ChainSpec, linear: np.ndarray) -> np.ndarray:
