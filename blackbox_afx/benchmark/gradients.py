@@ -139,6 +139,8 @@ def run_gradients(
             report["guides"][spec.label] = {
                 "controls": int(np.isfinite(steps).sum()),
                 "seconds": round(seconds, 1),
+                "impulses": round(guide.parts.measure_calls(segment), 3),
+                "linear": [name for name, yes in zip(spec.names, guide.parts.linear, strict=True) if yes],
                 "error": round(float(np.sqrt(np.trace(guide.covariance))), 4),
             }
     return report | {
@@ -230,7 +232,8 @@ def markdown(report: dict[str, Any]) -> str:
     parts = [
         f"Cosine with central differences of all controls, {report['recordings']} recordings of "
         f"{report['segment'] / report['sample_rate']:.1f} s at {report['sample_rate']} Hz, split "
-        f"{report['audio']['split']}, seed {report['seed']}."
+        f"{report['audio']['split']}, seed {report['seed']}. Calls of guided rows hold the impulses that the guide "
+        "measures at each setting."
     ]
     for label, rows in report["chains"].items():
         guide = report["guides"][label]
