@@ -1,6 +1,6 @@
 """Carry on a filter's response beyond what was rendered of it.
 
-A narrow filter rings for seconds, where an impulse is rendered for a tenth of one. What is left of it by then is a few
+A narrow filter rings for seconds, where an impulse is rendered for a twentieth of one. What is left of it by then is a few
 damped sinusoids, whose poles are in the samples that there are: a render of more is not needed.
 
 References
@@ -17,9 +17,10 @@ LONGEST = 32768
 """Samples."""
 SILENT = 1e-6
 """Level, relative to the response's peak, at which it ends."""
-TAIL = 1536
+TAIL = 1024
 """Samples at the end in which the poles are looked for."""
-COLUMNS, SPACING = 24, 16
+OFFSETS = np.unique(np.round(np.geomspace(1, 385, 32)).astype(int) - 1)
+"""Samples that are compared with the one after each: far ones tell low frequencies, near ones keep high ones apart."""
 WEAK = 1e-5
 """Singular value, relative to the greatest, below which there is no sinusoid."""
 MOST_POLES = 8
@@ -53,9 +54,8 @@ def extend(response: np.ndarray) -> np.ndarray:
 
 def _poles(tail: np.ndarray) -> np.ndarray:
     """Find the poles complex [K] of damped sinusoids; of each pair the upper one."""
-    span = COLUMNS * SPACING
-    rows = np.lib.stride_tricks.sliding_window_view(tail, span + 1)
-    first, second = rows[:, :-1:SPACING], rows[:, 1::SPACING]
+    rows = np.lib.stride_tricks.sliding_window_view(tail, OFFSETS[-1] + 2)
+    first, second = rows[:, OFFSETS], rows[:, OFFSETS + 1]
     left, strength, right = np.linalg.svd(first, full_matrices=False)
     count = int(min((strength > WEAK * strength[0]).sum(), MOST_POLES))
     turned = (left[:, :count].T @ second @ right[:count].T) / strength[:count, None]

@@ -9,7 +9,7 @@ from scipy import signal
 from blackbox_afx.features.filters import impulse
 from blackbox_afx.features.ringing import LONGEST, extend, extend_all
 
-RATE, TAPS = 24000, 2304
+RATE, TAPS = 24000, 1408
 
 
 def resonator(frequency: float, quality: float, samples: int) -> np.ndarray:
