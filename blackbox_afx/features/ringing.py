@@ -1,7 +1,7 @@
 """Carry on a filter's response beyond what was rendered of it.
 
-A narrow filter rings for seconds, where an impulse is rendered for a twentieth of one. What is left of it by then is a few
-damped sinusoids, whose poles are in the samples that there are: a render of more is not needed.
+A narrow filter rings for seconds, where an impulse is rendered for a twentieth of one. What is left of it by then is a
+few damped sinusoids, whose poles are in the samples that there are: a render of more is not needed.
 
 References
 ----------

@@ -47,8 +47,8 @@ LEAST_CALIBRATION = 8
 JOB_EXAMPLES = 12
 CONTROLS_TURNED = 4
 PROBE_STEP = 1e-3
-LINEAR = 0.02
-"""Of the change of a plugin's output, the median share that impulses may miss for it to be left unrendered."""
+LINEAR = 1e-8
+"""Of a plugin's output, the share that its response may miss at most settings for it to be left unrendered."""
 
 
 class GuidePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -333,7 +333,7 @@ def linear_controls(made: dict[str, np.ndarray], controls: int) -> np.ndarray:
     found = np.zeros(controls, bool)
     for control in range(controls):
         rows = made["misfit"][(made["control"] == control) & made["valid"]]
-        found[control] = len(rows) > 0 and np.median(rows) < LINEAR
+        found[control] = len(rows) > 0 and np.quantile(rows, 0.9) < LINEAR
     return found
 
 

@@ -60,8 +60,8 @@ def make_tangents(
         ``features`` float32 [count, FEATURES], ``positions`` float32 [count, P], ``gram`` complex64 [count, B, J, J],
         ``control`` int64 [count, turns], ``heard`` float32 [count, turns, HEARD], ``change`` complex64
         [count, turns, B, J + 1], ``cross`` complex64 [count, turns, B, J], ``own`` float32 [count, turns, B],
-        ``energy`` float32 [count, turns], ``misfit`` float32 [count, turns]: the share of the change of the control's
-        own plugin's output that its impulse does not foretell, 1 for the last plugin, ``valid`` bool [count, turns].
+        ``energy`` float32 [count, turns], ``misfit`` float32 [count, turns]: the share of the output of the control's
+        own plugin that its response does not explain, 1 for the last plugin, ``valid`` bool [count, turns].
     """
     rng = np.random.default_rng(seed)
     source = read_clip_book(book)
@@ -119,26 +119,25 @@ def make_tangents(
             for name in ("change", "cross", "own", "energy"):
                 made[name][k, d] = getattr(projection, name)
             made["heard"][k, d] = heard(relative, rate)
-            made["misfit"][k, d] = misfit(render, int(places[control]), base, point, impulses.change[control] * applied)
+            made["misfit"][k, d] = misfit(render, int(places[control]), base, impulses.here[places[control]])
             made["valid"][k, d] = np.isfinite(projection.change).all() and np.isfinite(foretold).all()
     return made
 
 
-def misfit(render: PrefixedRender, plugin: int, base: np.ndarray, point: np.ndarray, foretold: np.ndarray) -> float:
-    """Say which share of the change of a plugin's output an impulse does not foretell; 1 for the last plugin.
+def misfit(render: PrefixedRender, plugin: int, base: np.ndarray, here: np.ndarray) -> float:
+    """Say which share of a plugin's output its response to an impulse does not explain; 1 for the last plugin.
 
     Parameters
     ----------
     render : PrefixedRender
     plugin : int
         Its place in the chain.
-    base, point : float [P]
-        Positions that differ in a control of this plugin.
-    foretold : float32 [taps]
-        How its response is to change from the one to the other.
+    base : float [P]
+    here : float32 [taps]
+        Its response there.
     """
     if plugin == len(render.chain.spec.profiles) - 1:
         return 1.0
-    change = render.before(plugin + 1, point) - render.before(plugin + 1, base)
-    left = change - apply_change(foretold, render.before(plugin, base))
-    return float(min(np.square(left).sum() / max(float(np.square(change).sum()), 1e-20), 1.0))
+    out = render.before(plugin + 1, base)
+    left = out - apply_change(here, render.before(plugin, base))
+    return float(min(np.square(left).sum() / max(float(np.square(out).sum()), 1e-20), 1.0))
