@@ -203,7 +203,7 @@ def compare(
         reference.append(cost)
         expected = guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
         for k, (_, estimator, guided) in enumerate(listed):
-            given = {"guide": expected, "direction": guide.direction} if guided else {}
+            given: dict[str, Any] = {"guide": expected, "direction": guide.direction} if guided else {}
             reach = guide.probe_steps(spec) if guided else steps
             gradient, cost = case.gradient(effect, estimator, reach, seed=seed + first, **given)
             found[k].append(gradient)

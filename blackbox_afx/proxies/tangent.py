@@ -143,7 +143,7 @@ class TangentGuide:
         self._latest = audio, positions, impulses
         guides = np.full(positions.shape, np.nan)
         control = torch.arange(positions.shape[1])[None]
-        for k in np.flatnonzero([found is not None for found in impulses]):
+        for k in np.flatnonzero([found is not None for found in impulses]).tolist():
             relative = relative_change(impulses[k].here, impulses[k].change)
             found = tiles(audio[k], output[k], rate)
             products = contract(found, cotangents[k], rate)

@@ -61,18 +61,18 @@ class LinearParts:
         """Measure ``<dL/dy, y(point)>`` float64 [batch, M], one job an example; NaN where a render failed."""
         spec, rate = self.effect.spec, self.effect.sample_rate
         found = np.full(points.shape[:2], np.nan)
-        kept = [k for k, row in enumerate(impulses) if row is not None]
+        kept = {k: row for k, row in enumerate(impulses) if row is not None} if points.shape[1] else {}
         jobs = [
             CallJob(
                 function=probe_linear,
-                args=(spec, audio[k], positions[k], points[k], cotangents[k], rate, self.linear, impulses[k].change),
+                args=(spec, audio[k], positions[k], points[k], cotangents[k], rate, self.linear, row.change),
                 spec=spec,
                 cost=self.calls(positions[k], points[k]) * spec.cost_s(audio[k].shape[-1] / rate),
                 finite=False,
             )
-            for k in (kept if points.shape[1] else [])
+            for k, row in kept.items()
         ]
-        for k, result in zip(kept, self.effect.farm.run(jobs), strict=False):
+        for k, result in zip(kept, self.effect.farm.run(jobs), strict=True):
             if not result.failure:
                 found[k] = result.value
         return found

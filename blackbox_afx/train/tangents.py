@@ -99,7 +99,7 @@ def make_tangents(
         if audio_flaw(wet) or not wet.any():
             continue
         try:
-            impulses = measure_impulses(worker, spec, base, steps, rate, turned)
+            impulses = measure_impulses(worker, spec, base, steps, rate, turned.tolist())
         except PluginError as error:
             worker.note(str(error))
             continue

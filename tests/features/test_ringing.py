@@ -16,9 +16,8 @@ def resonator(frequency: float, quality: float, samples: int) -> np.ndarray:
     """A narrow peak on a plain shelf-like slope, in float32 as plugins give it."""
     b, a = signal.iirpeak(frequency, quality, fs=RATE)
     dry = impulse(samples)
-    return (signal.lfilter(b, a, dry) + signal.sosfilt(signal.butter(1, 3000, fs=RATE, output="sos"), dry)).astype(
-        np.float32
-    )
+    slope = np.asarray(signal.sosfilt(signal.butter(1, 3000, fs=RATE, output="sos"), dry))
+    return np.asarray(signal.lfilter(b, a, dry) + slope, np.float32)
 
 
 @pytest.mark.parametrize(("frequency", "quality"), [(60.0, 10.0), (157.0, 300.0), (900.0, 200.0), (9000.0, 3000.0)])

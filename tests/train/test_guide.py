@@ -100,7 +100,7 @@ def test_a_guide_learns_a_chain_and_is_kept(book, tmp_path):
         case = Case.draw(effect, book, 8, 2 * SEGMENT, np.random.default_rng(5))
         truth, calls = case.gradient(effect, Differences(), steps)
         assert calls == pytest.approx(8.0, abs=1.0)
-        expected = guide.direction(case.inputs, case.positions, case.cotangents, case.outputs)
+        expected = guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
         assert list(guide.parts.linear) == [True, True, True, False]
         found, spent = case.gradient(
             effect,
@@ -117,7 +117,7 @@ def test_a_guide_learns_a_chain_and_is_kept(book, tmp_path):
     guide.save(tmp_path / "guide.safetensors")
     with Farm(1) as farm:
         again = Guide.load(tmp_path / "guide.safetensors", FarmEffect(farm, spec, 24000))
-        same = again.direction(case.inputs, case.positions, case.cotangents, case.outputs)
+        same = again.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
     np.testing.assert_allclose(same, expected, rtol=1e-5)
     np.testing.assert_array_equal(again.covariance, guide.covariance)
     np.testing.assert_array_equal(again.parts.linear, guide.parts.linear)
@@ -134,7 +134,7 @@ def test_impulses_alone_tell_the_derivative_of_an_equaliser(book):
         truth, _ = case.gradient(effect, Differences(), steps)
         parts = LinearParts(effect, steps, np.zeros(len(steps), bool))
         guide = TangentGuide(TangentProxy(len(steps), width=8), 24000, parts)
-        found = guide(case.inputs, case.positions, case.cotangents, case.outputs)
+        found = guide(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
     assert np.all(cosines(found, truth) > 0.99)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), np.linalg.norm(truth, axis=1), rtol=0.05)
 
