@@ -18,12 +18,13 @@ from blackbox_afx.benchmark.report import versions
 from blackbox_afx.data import find_audio, load_clips
 from blackbox_afx.errors import UsageError
 from blackbox_afx.grads import SPSA, Differences, Estimator, Guided, Orthogonal
+from blackbox_afx.grads.posterior import as_tuple
 from blackbox_afx.grads.steps import step_sizes
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.train.clip_book import write_clip_book
 from blackbox_afx.train.effect import FarmEffect
-from blackbox_afx.train.guide import Case, Guide, GuidePlan, chain_costs, cosines, last_gain, make_guide
+from blackbox_afx.train.guide import Case, Guide, GuidePlan, cosines, last_gain, make_guide
 
 CHAINS = (
     ("channel_strip",),
@@ -37,10 +38,10 @@ TRAIN_MINUTES = 30.0
 AT_ONCE = 8
 
 
-def estimators(guide: Guide, spec: ChainSpec, controls: int) -> list[tuple[str, Estimator, bool]]:
+def estimators(guide: Guide, spec: ChainSpec, controls: int, samples: int) -> list[tuple[str, Estimator, bool]]:
     """List what is compared: a name, the estimator, and whether it is given the guide."""
     gain, slope = last_gain(spec)
-    plain = {"costs": chain_costs(spec), "gain": gain, "gain_slope": slope}
+    plain = {"costs": as_tuple(guide.parts.costs), "gain": gain, "gain_slope": slope}
     listed: list[tuple[str, Estimator, bool]] = [
         ("spsa, 1 direction (the 2022 paper's)", SPSA(directions=1), False),
         ("spsa, 8 directions", SPSA(directions=8), False),
@@ -48,10 +49,10 @@ def estimators(guide: Guide, spec: ChainSpec, controls: int) -> list[tuple[str, 
         ("orthogonal, full block", Orthogonal(directions=None), False),
         ("one-sided differences", Differences(one_sided=True), False),
         ("guide alone", Guided(calls=0.0), True),
-        ("guided, error not learned, 4 calls", Guided(calls=4.0, **plain), True),
+        ("guided, error not learned, 4 calls", Guided(calls=4.0 - guide.parts.measure_calls(samples), **plain), True),
     ]
     for calls in sorted({0, 1, 2, 3, 4, 6, controls // 2}):
-        listed.append((f"guided, {calls} calls", guide.estimator(spec, float(calls)), True))
+        listed.append((f"guided, {calls} calls", guide.estimator(spec, float(calls), samples), True))
     return listed
 
 
@@ -138,6 +139,8 @@ def run_gradients(
             report["guides"][spec.label] = {
                 "controls": int(np.isfinite(steps).sum()),
                 "seconds": round(seconds, 1),
+                "impulses": round(guide.parts.measure_calls(segment), 3),
+                "linear": [name for name, yes in zip(spec.names, guide.parts.linear, strict=True) if yes],
                 "error": round(float(np.sqrt(np.trace(guide.covariance))), 4),
             }
     return report | {
@@ -184,7 +187,8 @@ def compare(
     """Measure every estimator on the same examples of one chain."""
     effect = FarmEffect(farm, spec, sample_rate)
     controls = int(np.isfinite(steps).sum())
-    listed = estimators(guide, spec, controls)
+    listed = estimators(guide, spec, controls, segment)
+    impulses = guide.parts.measure_calls(segment)
     truths: list[np.ndarray] = []
     found: list[list[np.ndarray]] = [[] for _ in listed]
     calls: list[list[float]] = [[] for _ in listed]
@@ -199,9 +203,11 @@ def compare(
         reference.append(cost)
         expected = guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
         for k, (_, estimator, guided) in enumerate(listed):
-            gradient, cost = case.gradient(effect, estimator, steps, expected if guided else None, seed=seed + first)
+            given: dict[str, Any] = {"guide": expected, "direction": guide.direction} if guided else {}
+            reach = guide.probe_steps(spec) if guided else steps
+            gradient, cost = case.gradient(effect, estimator, reach, seed=seed + first, **given)
             found[k].append(gradient)
-            calls[k].append(cost)
+            calls[k].append(cost + impulses if guided else cost)
     truth = np.concatenate(truths)
     rows = []
     for (name, _, _), estimates, costs in zip(listed, found, calls, strict=True):
@@ -226,7 +232,8 @@ def markdown(report: dict[str, Any]) -> str:
     parts = [
         f"Cosine with central differences of all controls, {report['recordings']} recordings of "
         f"{report['segment'] / report['sample_rate']:.1f} s at {report['sample_rate']} Hz, split "
-        f"{report['audio']['split']}, seed {report['seed']}."
+        f"{report['audio']['split']}, seed {report['seed']}. Calls of guided rows hold the impulses that the guide "
+        "measures at each setting."
     ]
     for label, rows in report["chains"].items():
         guide = report["guides"][label]

@@ -17,7 +17,7 @@ from blackbox_afx.errors import UsageError
 
 @example("""
 $ afx benchmark gradients --audio recordings/ --where type=speech --chain "zam_eq2 zam_comp" --out gradients.json
-Cosine with central differences of all controls, 24 recordings of 2.7 s at 24000 Hz, split val, seed 42.
+Cosine with central differences of all controls, 24 recordings of 2.7 s at 24000 Hz, split val, seed 42. ...
 
 **ZamEQ2 > ZamComp**, 17 controls; the guide took 83 s:
 
@@ -42,8 +42,8 @@ def gradients(
     """Measure how near each estimator comes to a chain's derivative, and for how many calls of it.
 
     The derivative is that of the training loss by the controls; the reference central differences of all of them.
-    Calls are renders beyond the forward one, those of a part of the chain by their cost. Toggles and choices are not
-    differentiated. A guide is learned for each chain first.
+    Calls are renders beyond the forward one, those of a part of the chain by their cost, and impulses by their length.
+    Toggles and choices are not differentiated. A guide is learned for each chain first.
 
     Parameters
     ----------

@@ -54,9 +54,8 @@ class Tiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @functools.lru_cache(maxsize=8)
-def _front_end(sample_rate: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    size = 2 ** round(np.log2(FRAME_S * sample_rate))
-    window = np.sqrt(np.hanning(size + 1)[:-1]).astype(np.float32)
+def band_starts(size: int, sample_rate: int) -> np.ndarray:
+    """Give the first bin of each band, int64 [B], of a transform of so many samples."""
     edges = BEND_HZ * np.expm1(np.linspace(0.0, np.log1p(HIGHEST_HZ / BEND_HZ), BANDS + 1))[:-1]
     starts = np.round(edges * size / sample_rate).astype(int)
     # At low rates the highest bands lie beyond what there is; they take a bin each at the top.
@@ -64,6 +63,14 @@ def _front_end(sample_rate: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarra
     for band in range(1, BANDS):
         # Low bands are narrower than a bin; each keeps one.
         starts[band] = max(starts[band], starts[band - 1] + 1)
+    return starts
+
+
+@functools.lru_cache(maxsize=8)
+def _front_end(sample_rate: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    size = 2 ** round(np.log2(FRAME_S * sample_rate))
+    window = np.sqrt(np.hanning(size + 1)[:-1]).astype(np.float32)
+    starts = band_starts(size, sample_rate)
     share = np.full(size // 2 + 1, 2.0 / size, np.float32)
     share[[0, -1]] /= 2.0
     return size, window, starts, share
@@ -158,6 +165,44 @@ def gram(found: Tiles) -> np.ndarray:
         rows = heard[:, :, bounds[band] : bounds[band + 1]].reshape(BASIS, -1)
         product[band] = rows.conj() @ rows.T
     return product / energy(found)
+
+
+class Projection(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Hold products of a change of the render with the basis and with what was foretold of it.
+
+    The gains m that come nearest minimise ``m* G m - 2 Re(m* r)``, where G is `gram`, with `cross` and `own` as its
+    last column and corner, and r is `change`.
+
+    Parameters
+    ----------
+    change : complex64 [B, J + 1]
+    energy : float
+        Of the change, at the weights and in the unit of `gram`.
+    cross : complex64 [B, J]
+    own : float32 [B]
+    """
+
+    change: np.ndarray
+    energy: float
+    cross: np.ndarray
+    own: np.ndarray
+
+
+def project_with(found: Tiles, foretold: np.ndarray, change: np.ndarray, sample_rate: int) -> Projection:
+    """Multiply a change of the render with the basis and one more function; `foretold` as `change` in `project`."""
+    moved, ahead = (spectra(part, sample_rate) * found.loudness for part in (change, foretold))
+    heard, unit = (found.basis * found.loudness).conj(), energy(found)
+
+    def banded(product: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(product, found.starts, axis=-1) / unit
+
+    products = [banded((part * moved).sum(0)) for part in (*heard, ahead.conj())]
+    return Projection(
+        change=np.stack(products, axis=-1).astype(np.complex64),
+        energy=float(np.square(np.abs(moved)).sum() / unit),
+        cross=np.stack([banded((part * ahead).sum(0)) for part in heard], axis=-1).astype(np.complex64),
+        own=banded(np.square(np.abs(ahead)).sum(0)).astype(np.float32),
+    )
 
 
 def project(found: Tiles, change: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:

@@ -72,7 +72,8 @@ class BlackBoxEffect(torch.nn.Module):
         by the differences that the plugin saw.
     guide : callable, (audio, positions, cotangents, output) -> array [shape=(B, P)], or None
         Makes the direction that guided estimators take, from what went in, where, the loss gradient, and what came
-        out; arguments as `estimate` has them.
+        out; arguments as `estimate` has them.  One that has a method ``respond(rows, points, cotangents)`` answers the
+        probes of these rows itself, as `BlackBox.respond` would.
 
     Attributes
     ----------
@@ -192,7 +193,11 @@ class BlackBoxEffect(torch.nn.Module):
         wanted = np.flatnonzero(ok & heard)
         responses = np.where((ok & finite)[:, None], np.zeros(points.shape[:2]), np.nan)
         if points.shape[1] and len(wanted):
-            responses[wanted] = self.box.respond([audio[i] for i in wanted], points[wanted], cotangents[wanted])
+            answer = getattr(self.guide, "respond", None)
+            if answer is not None:
+                responses[wanted] = answer(wanted, points[wanted], cotangents[wanted])
+            else:
+                responses[wanted] = self.box.respond([audio[i] for i in wanted], points[wanted], cotangents[wanted])
             self.calls += len(wanted) * points.shape[1]
         gradient, self.state = self.estimator.tell(points, responses, base, guide, state)
 

@@ -158,6 +158,33 @@ class Chain:
             )
         return _still(raw[..., columns])
 
+    def render_from(self, plugin: int, audio: np.ndarray, positions: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Render the plugins from one on, its place counted from 0.
+
+        Parameters
+        ----------
+        plugin : int
+        audio : float32 [channels, samples]
+            What goes into it.
+        positions : float [controls]
+            Of the whole chain.
+        sample_rate : int
+            Hertz.
+
+        Returns
+        -------
+        float32 [channels, samples]
+        """
+        audio, raw = _checked(audio), self.spec.space.to_raw(positions)
+        for k in range(plugin, len(self._instances)):
+            audio = self._step(k, audio, raw[self.spec.slices[k]], sample_rate)
+        return audio
+
+    def render_one(self, plugin: int, audio: np.ndarray, positions: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Render one plugin alone; arguments as in `render_from`."""
+        raw = self.spec.space.to_raw(positions)
+        return self._step(plugin, _checked(audio), raw[self.spec.slices[plugin]], sample_rate)
+
     def render_many(
         self, audio: np.ndarray, positions: np.ndarray, sample_rate: int, base: np.ndarray | None = None
     ) -> Iterator[np.ndarray]:
@@ -277,6 +304,10 @@ class PrefixedRender:
 
     def __call__(self, positions: np.ndarray) -> np.ndarray:
         """Render positions [controls] to float32 [channels, samples]; do not write to the result."""
+        return self.before(len(self.chain.spec.profiles), positions)
+
+    def before(self, plugin: int, positions: np.ndarray) -> np.ndarray:
+        """Give what goes into the plugin at a place, from 0, at positions [controls]; do not write to it."""
         raw = self.chain.spec.space.to_raw(positions)
         slices = self.chain.spec.slices
 
@@ -284,7 +315,7 @@ class PrefixedRender:
             assert audio is not None
             return self.chain._step(k, audio, raw[slices[k]], self.sample_rate)
 
-        result = self._cache.run(self.audio, raw, step)
+        result = self._cache.run(self.audio, raw, step, plugin)
         assert result is not None
         return result
 

@@ -38,6 +38,7 @@ class PrefixCache:
         audio: np.ndarray | None,
         raw: np.ndarray,
         step: Callable[[int, np.ndarray | None], np.ndarray | None],
+        plugins: int | None = None,
     ) -> np.ndarray | None:
         """Render what is not known yet.
 
@@ -48,20 +49,22 @@ class PrefixCache:
         raw : float64 [controls]
         step : callable
             Renders plugin k on its input.
+        plugins : int, optional
+            How many of them, from the first; all by default.
 
         Returns
         -------
         float32 [channels, samples] or None
-            What the last plugin gave; do not write to it.
+            What the last of them gave; do not write to it.
         """
         raw = np.ascontiguousarray(raw, np.float64)
-        first = len(self.slices)
+        last = first = len(self.slices) if plugins is None else plugins
         while first and (key := self._key(raw, first)) not in self.kept:
             first -= 1
         if first:
             audio = self.kept[key]
             self.kept.move_to_end(key)
-        for k in range(first, len(self.slices)):
+        for k in range(first, last):
             audio = step(k, audio)
             self.kept[self._key(raw, k + 1)] = audio
             self._trim()

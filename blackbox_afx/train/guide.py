@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 from blackbox_afx.data.segments import ClipSampler
-from blackbox_afx.errors import FarmError
+from blackbox_afx.errors import ControllerError, FarmError
 from blackbox_afx.grads.differences import Differences
 from blackbox_afx.grads.guided import Guided
 from blackbox_afx.grads.posterior import as_tuple, error_of, suffix_costs, table
 from blackbox_afx.grads.protocol import Estimator
+from blackbox_afx.grads.steps import step_sizes
 from blackbox_afx.losses.style import StyleLoss
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
@@ -29,6 +30,7 @@ from blackbox_afx.proxies.tangent import TangentGuide, TangentProxy, train_tange
 from blackbox_afx.train.budget import Clock
 from blackbox_afx.train.clip_book import read_clip_book
 from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.linear_parts import LinearParts
 from blackbox_afx.train.run_folder import load_tensors, save_tensors
 from blackbox_afx.train.tangents import make_tangents
 
@@ -44,6 +46,9 @@ LEAST_CALIBRATION = 8
 """With so few, what is known of the guide's error is its size, control by control."""
 JOB_EXAMPLES = 12
 CONTROLS_TURNED = 4
+PROBE_STEP = 1e-3
+LINEAR = 1e-8
+"""Of a plugin's output, the share that its response may miss at most settings for it to be left unrendered."""
 
 
 class GuidePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,12 +91,40 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True):
     slope: np.ndarray
     covariance: np.ndarray
 
-    def estimator(self, spec: ChainSpec, calls: float, **options: Any) -> Guided:
-        """Make the estimator that measures `calls` renders where this guide errs most."""
+    @property
+    def parts(self) -> LinearParts:
+        """What measures for it."""
+        parts = self.direction.parts
+        assert isinstance(parts, LinearParts)
+        return parts
+
+    def probe_steps(self, spec: ChainSpec) -> np.ndarray:
+        """Say how far its probes move each control, float64 [P]; NaN for those that are not differentiated.
+
+        Shorter than those of differences: a probe lies on one side only, and all controls of an equaliser together
+        make a great change of what a saturator gets.
+        """
+        repeatability = max(profile.repeatability for profile in spec.profiles)
+        steps = step_sizes(spec.space.resolution, repeatability, PROBE_STEP)
+        return np.where(np.isfinite(self.parts.steps), steps, np.nan)
+
+    def estimator(self, spec: ChainSpec, calls: float, samples: int, **options: Any) -> Guided:
+        """Make the estimator that spends `calls`, impulses among them, where this guide errs most.
+
+        Parameters
+        ----------
+        spec : ChainSpec
+        calls : float
+            Renders of the whole chain beyond the forward one.
+        samples : int
+            Of such a render; impulses cost by their share of it.
+        **options
+            As `Guided`.
+        """
         gain, gain_slope = last_gain(spec)
         return Guided(
-            calls=calls,
-            costs=chain_costs(spec),
+            calls=max(calls - self.parts.measure_calls(samples), 0.0),
+            costs=as_tuple(self.parts.costs),
             slope=as_tuple(self.slope),
             covariance=table(self.covariance),
             gain=gain,
@@ -102,18 +135,29 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True):
     def save(self, path: Path) -> None:
         """Write it beside its place and rename it there."""
         tensors = {f"proxy.{name}": value for name, value in self.direction.proxy.state_dict().items()}
-        tensors |= {"slope": torch.from_numpy(self.slope), "covariance": torch.from_numpy(self.covariance)}
+        kept = {"slope": self.slope, "covariance": self.covariance, "steps": self.parts.steps}
+        tensors |= {name: torch.from_numpy(rows) for name, rows in kept.items()}
+        tensors["linear"] = torch.from_numpy(self.parts.linear)
         save_tensors(path, tensors, {"sample_rate": str(self.direction.sample_rate)})
 
     @classmethod
-    def load(cls, path: Path) -> Guide:
-        """Read what `save` wrote."""
+    def load(cls, path: Path, effect: FarmEffect) -> Guide:
+        """Read what `save` wrote, for the chain and farm in use.
+
+        Raises
+        ------
+        ControllerError
+            The file is none, or comes from a version whose guides measured no impulses.
+        """
         tensors, metadata = load_tensors(path)
+        if "linear" not in tensors:
+            raise ControllerError(f"{path}: a guide of an earlier version; remove it, and the run makes another")
         weights = {name[len("proxy.") :]: value for name, value in tensors.items() if name.startswith("proxy.")}
         proxy = TangentProxy(len(tensors["slope"]), width=len(weights["norm.weight"]))
         proxy.load_state_dict(weights)
+        parts = LinearParts(effect, tensors["steps"].numpy(), tensors["linear"].numpy())
         return cls(
-            direction=TangentGuide(proxy, int(metadata["sample_rate"])),
+            direction=TangentGuide(proxy, int(metadata["sample_rate"]), parts),
             slope=tensors["slope"].numpy(),
             covariance=tensors["covariance"].numpy(),
         )
@@ -271,17 +315,26 @@ def make_guide(
         seed=seed,
         tell=lambda step, loss: tell(0.5 + 0.4 * step / passes, f"tangent proxy, step {step}, loss {loss:.3f}"),
     )
-    direction = TangentGuide(proxy, rate)
-    tell(0.9, "measuring how far the guide is to be trusted")
     effect = FarmEffect(farm, spec, rate)
+    direction = TangentGuide(proxy, rate, LinearParts(effect, steps, linear_controls(made, len(spec.space))))
+    tell(0.9, "measuring how far the guide is to be trusted")
     guides, gradients = [], []
     for first in range(0, plan.calibration, 16):
         count = min(16, plan.calibration - first)
         case = Case.draw(effect, book, count, 2 * plan.segment, np.random.default_rng([seed, 2, first]), around)
         guides.append(direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs)))
-        gradients.append(case.gradient(effect, Differences(one_sided=True), steps)[0])
+        gradients.append(case.gradient(effect, Differences(), steps)[0])
     slope, covariance = error_of(np.concatenate(guides), np.concatenate(gradients))
     return Guide(direction=direction, slope=slope, covariance=covariance)
+
+
+def linear_controls(made: dict[str, np.ndarray], controls: int) -> np.ndarray:
+    """Find the controls of which impulses foretell what becomes of their own plugin's output, bool [controls]."""
+    found = np.zeros(controls, bool)
+    for control in range(controls):
+        rows = made["misfit"][(made["control"] == control) & made["valid"]]
+        found[control] = len(rows) > 0 and np.quantile(rows, 0.9) < LINEAR
+    return found
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -349,11 +402,20 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         steps: np.ndarray,
         guide: np.ndarray | None = None,
         seed: int = 0,
+        direction: TangentGuide | None = None,
     ) -> tuple[np.ndarray, float]:
-        """Estimate dL/dp float64 [B, P], and count the calls an example, partial chains by their cost."""
+        """Estimate dL/dp float64 [B, P], and count the calls an example, partial chains by their cost.
+
+        With `direction`, which has just been asked about this case, its linear parts answer the probes; what measuring
+        them took is not among the calls.
+        """
         space, spec = effect.spec.space, effect.spec
         points, state = estimator.ask(self.positions, steps, guide, np.random.default_rng(seed), None)
         points = np.asarray(space.snap(points), np.float64)
+        if direction is not None:
+            responses = direction.respond(np.arange(len(points)), points, self.cotangents)
+            calls = [direction.parts.calls(*row) for row in zip(self.positions, points, strict=True)]
+            return estimator.tell(points, responses, self.base, guide, state)[0], float(np.mean(calls))
         responses = effect.respond(list(self.inputs), points, self.cotangents)
         gradient, _ = estimator.tell(points, responses, self.base, guide, state)
         calls = [spec.calls(rows, rows[0]) if len(rows) else 0.0 for rows in points]

@@ -22,21 +22,12 @@ import numpy as np
 
 from blackbox_afx.errors import PluginError
 from blackbox_afx.features.bands import band_bank
+from blackbox_afx.features.filters import IMPULSE_DBFS, impulse
 from blackbox_afx.features.statistics import BANDS
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.train.patches import SettingPlan, draw_values, render_or_note
 
-IMPULSE_DBFS = -60.0
-BEFORE = 256
-"""Samples of silence before the impulse, so that a filter's start and the impulse don't meet."""
 FLOOR_DB = -100.0
-
-
-def impulse(samples: int) -> np.ndarray:
-    """Make a quiet impulse, float32 [samples]."""
-    audio = np.zeros(samples, np.float32)
-    audio[BEFORE] = 10 ** (IMPULSE_DBFS / 20)
-    return audio
 
 
 @functools.lru_cache(maxsize=4)

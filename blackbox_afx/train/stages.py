@@ -89,8 +89,8 @@ def audio_loss(run: Run, book: str, guide: Guide | None = None) -> AudioLoss:
     if guide is not None:
         # A batch of equally long clips comes out as a list, which the bridge stacks.
         box: Any = run.effect
-        estimator = guide.estimator(run.spec, **run.method.options)
-        steps = probe_steps(run.spec, run.method)
+        estimator = guide.estimator(run.spec, samples=run.recipe.segment, **run.method.options)
+        steps = guide.probe_steps(run.spec)
         module = BlackBoxEffect(box, estimator, steps, snap=run.spec.space.snap, guide=guide.direction)
     return AudioLoss(
         run.network,
@@ -124,7 +124,7 @@ def make_run_guide(run: Run, book: str, around: np.ndarray | None, reserve_s: fl
             tell=lambda share, words: run.tick("guide", share, words),
         )
         made.save(place)
-    return Guide.load(place)
+    return Guide.load(place, run.effect)
 
 
 def audio_stage(run: Run, plan: StepPlan, book: str, judge: Judge, around: np.ndarray | None) -> None:

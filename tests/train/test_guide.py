@@ -7,14 +7,16 @@ import math
 import msgspec
 import numpy as np
 import pytest
+import torch
 
 from blackbox_afx.benchmark.gradients import chain_steps
 from blackbox_afx.data import find_audio, load_clips
-from blackbox_afx.errors import UsageError
+from blackbox_afx.errors import ControllerError, UsageError
 from blackbox_afx.grads import Differences
 from blackbox_afx.plugins.builtins import builtin_profile
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.proxies.tangent import TangentGuide, TangentProxy
 from blackbox_afx.train.budget import Clock
 from blackbox_afx.train.clip_book import write_clip_book
 from blackbox_afx.train.effect import FarmEffect
@@ -31,6 +33,8 @@ from blackbox_afx.train.guide import (
     last_gain,
     make_guide,
 )
+from blackbox_afx.train.linear_parts import LinearParts
+from blackbox_afx.train.run_folder import save_tensors
 
 SEGMENT = 16384
 
@@ -96,15 +100,46 @@ def test_a_guide_learns_a_chain_and_is_kept(book, tmp_path):
         case = Case.draw(effect, book, 8, 2 * SEGMENT, np.random.default_rng(5))
         truth, calls = case.gradient(effect, Differences(), steps)
         assert calls == pytest.approx(8.0, abs=1.0)
-        expected = guide.direction(case.inputs, case.positions, case.cotangents, case.outputs)
-        found, spent = case.gradient(effect, guide.estimator(spec, 1.0), steps, expected)
+        expected = guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
+        assert list(guide.parts.linear) == [True, True, True, False]
+        found, spent = case.gradient(
+            effect,
+            guide.estimator(spec, 1.5, 2 * SEGMENT),
+            guide.probe_steps(spec),
+            expected,
+            direction=guide.direction,
+        )
     assert np.mean(cosines(expected, truth)) > 0.8
     assert np.mean(cosines(found, truth)) > 0.95
-    assert spent <= 1.0 + 1e-9
+    assert guide.parts.measure_calls(2 * SEGMENT) + spent <= 1.5 + 1e-9
     # At a wall the reference is the derivative a step inside.
     np.testing.assert_allclose(found[:, 3], truth[:, 3], rtol=0.05, atol=1e-3)
     guide.save(tmp_path / "guide.safetensors")
-    again = Guide.load(tmp_path / "guide.safetensors")
-    same = again.direction(case.inputs, case.positions, case.cotangents, case.outputs)
+    with Farm(1) as farm:
+        again = Guide.load(tmp_path / "guide.safetensors", FarmEffect(farm, spec, 24000))
+        same = again.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
     np.testing.assert_allclose(same, expected, rtol=1e-5)
     np.testing.assert_array_equal(again.covariance, guide.covariance)
+    np.testing.assert_array_equal(again.parts.linear, guide.parts.linear)
+    np.testing.assert_array_equal(again.parts.steps, guide.parts.steps)
+
+
+def test_impulses_alone_tell_the_derivative_of_an_equaliser(book):
+    """No proxy has learned anything: what an impulse foretells is taken as it is."""
+    spec = chain("PeakFilter", "HighShelfFilter", "Gain")
+    steps = chain_steps(spec)
+    with Farm(1) as farm:
+        effect = FarmEffect(farm, spec, 24000)
+        case = Case.draw(effect, book, 4, SEGMENT, np.random.default_rng(6))
+        truth, _ = case.gradient(effect, Differences(), steps)
+        parts = LinearParts(effect, steps, np.zeros(len(steps), bool))
+        guide = TangentGuide(TangentProxy(len(steps), width=8), 24000, parts)
+        found = guide(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
+    assert np.all(cosines(found, truth) > 0.99)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), np.linalg.norm(truth, axis=1), rtol=0.05)
+
+
+def test_a_guide_of_an_earlier_version_is_refused(tmp_path):
+    save_tensors(tmp_path / "guide.safetensors", {"slope": torch.ones(2)}, {"sample_rate": "24000"})
+    with Farm(1) as farm, pytest.raises(ControllerError, match="earlier version; remove it"):
+        Guide.load(tmp_path / "guide.safetensors", FarmEffect(farm, chain("Gain"), 24000))
