@@ -37,6 +37,7 @@ def card(name: str) -> str:
     )
     train, plan = about.data["train"], about.plan
     clips = plan["shards"] * plan["shard_clips"]
+    responses = about.data["responses"]["responses"]
     cut = about.scores["cut"]
     lines = [
         f"# {name}",
@@ -48,7 +49,7 @@ def card(name: str) -> str:
         "```",
         "",
         f"- hears mono at {about.sample_rate} Hz, whatever rate the plugins render at.",
-        f"- learned in {about.minutes:g} minutes on one core from {clips} clips and {plan['responses']} responses of "
+        f"- learned in {about.minutes:g} minutes on one core from {clips} clips and {responses} responses of "
         f"the chain, seed {about.seed}; working set of {train['minutes']:g} minutes, {train['speakers']} "
         f"{'speakers' if kind == 'speech' else 'artists'}.",
         *([f"- the deadline cut short: {', '.join(cut)}."] if cut else []),

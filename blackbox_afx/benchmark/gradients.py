@@ -24,7 +24,7 @@ from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.train.clip_book import write_clip_book
 from blackbox_afx.train.effect import FarmEffect
-from blackbox_afx.train.guide import Case, Guide, GuidePlan, cosines, last_gain, make_guide
+from blackbox_afx.train.guide import PROBE_STEP, Case, Guide, GuidePlan, cosines, last_gain, make_guide
 
 CHAINS = (
     ("channel_strip",),
@@ -38,9 +38,14 @@ TRAIN_MINUTES = 30.0
 AT_ONCE = 8
 
 
+SHORT = "one-sided differences, short steps"
+"""Differences at the steps that guided rows probe with, so that their part in the gain shows."""
+
+
 def estimators(guide: Guide, spec: ChainSpec, controls: int, samples: int) -> list[tuple[str, Estimator, bool]]:
     """List what is compared: a name, the estimator, and whether it is given the guide."""
     gain, slope = last_gain(spec)
+    left = max(4.0 - guide.parts.measure_calls(samples), 0.0)
     plain = {"costs": as_tuple(guide.parts.costs), "gain": gain, "gain_slope": slope}
     listed: list[tuple[str, Estimator, bool]] = [
         ("spsa, 1 direction (the 2022 paper's)", SPSA(directions=1), False),
@@ -48,8 +53,9 @@ def estimators(guide: Guide, spec: ChainSpec, controls: int, samples: int) -> li
         ("orthogonal, 8 directions", Orthogonal(directions=8), False),
         ("orthogonal, full block", Orthogonal(directions=None), False),
         ("one-sided differences", Differences(one_sided=True), False),
+        (SHORT, Differences(one_sided=True), False),
         ("guide alone", Guided(calls=0.0), True),
-        ("guided, error not learned, 4 calls", Guided(calls=4.0 - guide.parts.measure_calls(samples), **plain), True),
+        ("guided, error not learned, 4 calls", Guided(calls=left, **plain), True),
     ]
     for calls in sorted({0, 1, 2, 3, 4, 6, controls // 2}):
         listed.append((f"guided, {calls} calls", guide.estimator(spec, float(calls), samples), True))
@@ -97,8 +103,9 @@ def run_gradients(
     -------
     dict
         ``chains``: by label a list of ``estimator``, ``calls`` (renders an example beyond the forward one, partial
-        chains by their cost), ``cosine``, ``cosine_min`` and ``length`` (of the estimate, the truth's being 1;
-        median). ``guides``: by label what the guide cost. Further what the figures depend on.
+        chains by their cost), ``cosine``, ``cosine_min``, ``length`` (of the estimate, the truth's being 1; median)
+        and ``ms`` (wall-clock time an example, the guide's included). ``guides``: by label what the guide cost.
+        Further what the figures depend on.
 
     Raises
     ------
@@ -148,6 +155,7 @@ def run_gradients(
         "segment": segment,
         "sample_rate": sample_rate,
         "step": BASE_STEP,
+        "probe_step": PROBE_STEP,
         "seed": seed,
         "plan": {name: getattr(plan, name) for name in plan.__struct_fields__},
         "command": command,
@@ -192,25 +200,33 @@ def compare(
     truths: list[np.ndarray] = []
     found: list[list[np.ndarray]] = [[] for _ in listed]
     calls: list[list[float]] = [[] for _ in listed]
+    seconds = np.zeros(len(listed))
+    guide_s = reference_s = 0.0
     reference: list[float] = []
     for first in range(0, recordings, AT_ONCE):
         tell(0.7 + 0.3 * first / recordings, f"{first} of {recordings} recordings")
         count = min(AT_ONCE, recordings - first)
         rng = np.random.default_rng([seed, 3, first])
         case = Case.draw(effect, book, count, segment, rng, balance_speakers=True)
+        began = time.perf_counter()
         truth, cost = case.gradient(effect, Differences(), steps)
+        reference_s += time.perf_counter() - began
         truths.append(truth)
         reference.append(cost)
+        began = time.perf_counter()
         expected = guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
-        for k, (_, estimator, guided) in enumerate(listed):
+        guide_s += time.perf_counter() - began
+        for k, (name, estimator, guided) in enumerate(listed):
             given: dict[str, Any] = {"guide": expected, "direction": guide.direction} if guided else {}
-            reach = guide.probe_steps(spec) if guided else steps
+            reach = guide.probe_steps(spec) if guided or name == SHORT else steps
+            began = time.perf_counter()
             gradient, cost = case.gradient(effect, estimator, reach, seed=seed + first, **given)
+            seconds[k] += time.perf_counter() - began
             found[k].append(gradient)
             calls[k].append(cost + impulses if guided else cost)
     truth = np.concatenate(truths)
     rows = []
-    for (name, _, _), estimates, costs in zip(listed, found, calls, strict=True):
+    for (name, _, guided), estimates, costs, spent in zip(listed, found, calls, seconds, strict=True):
         estimate = np.concatenate(estimates)
         angle = cosines(estimate, truth)
         length = np.linalg.norm(estimate, axis=1) / np.maximum(np.linalg.norm(truth, axis=1), 1e-30)
@@ -221,10 +237,12 @@ def compare(
                 "cosine": round(float(np.nanmean(angle)), 4),
                 "cosine_min": round(float(np.nanmin(angle)), 4),
                 "length": round(float(np.median(length)), 3),
+                "ms": round(1e3 * (float(spent) + (guide_s if guided else 0.0)) / len(truth), 1),
             }
         )
     central = {"estimator": "central differences", "calls": round(float(np.mean(reference)), 2)}
-    return [*rows, central | {"cosine": 1.0, "cosine_min": 1.0, "length": 1.0}]
+    perfect = {"cosine": 1.0, "cosine_min": 1.0, "length": 1.0, "ms": round(1e3 * reference_s / len(truth), 1)}
+    return [*rows, central | perfect]
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -233,16 +251,17 @@ def markdown(report: dict[str, Any]) -> str:
         f"Cosine with central differences of all controls, {report['recordings']} recordings of "
         f"{report['segment'] / report['sample_rate']:.1f} s at {report['sample_rate']} Hz, split "
         f"{report['audio']['split']}, seed {report['seed']}. Calls of guided rows hold the impulses that the guide "
-        "measures at each setting."
+        "measures at each setting, by the samples that are rendered; the last column is the clock's, an example: a "
+        "short render has a fixed price beside its samples, and the guide's arithmetic counts there as well."
     ]
     for label, rows in report["chains"].items():
         guide = report["guides"][label]
         parts.append(
             f"**{label}**, {guide['controls']} controls; the guide took {guide['seconds']:.0f} s:\n\n"
-            "| estimator | calls | mean cosine | least | length |\n|---|---|---|---|---|\n"
+            "| estimator | calls | mean cosine | least | length | ms |\n|---|---|---|---|---|---|\n"
             + "\n".join(
                 f"| {row['estimator']} | {row['calls']:.2f} | {row['cosine']:.4f} | {row['cosine_min']:.3f} "
-                f"| {row['length']:.2f} |"
+                f"| {row['length']:.2f} | {row['ms']:.0f} |"
                 for row in rows
             )
         )

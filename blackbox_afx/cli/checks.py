@@ -24,7 +24,7 @@ def whole(type_: Any, tokens: Sequence[Any]) -> int:
     """
     text = tokens[0].value
     try:
-        number = float(text) if "." in text and "_" not in text else int(text, 0)
+        number = float(text) if "." in text and "_" not in text else int(text) if text.isdecimal() else int(text, 0)
         if number == int(number):
             return int(number)
     except (ValueError, OverflowError):

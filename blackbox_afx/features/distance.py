@@ -1,8 +1,9 @@
 """How different two recordings of the same content sound, from their statistics: numpy, for render workers.
 
 Conventions: inputs are `blackbox_afx.features.statistics` [..., DIMENSION]; parts are mean absolute differences in dB
-(centroid: octaves). `blackbox_afx.losses.sound` is the same in torch, with the constants that stand here.
-`blackbox_afx.features.style` is for recordings whose content differs.
+(centroid: octaves; of linear amplitudes: at full scale, and as a share of both). `blackbox_afx.losses.sound` is the
+same in torch, with the constants that stand here. `blackbox_afx.features.style` is for recordings whose content
+differs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ import numpy as np
 from blackbox_afx.features.bands import HIGHEST_HZ
 from blackbox_afx.features.statistics import BANDS, LAYOUT, QUANTILES, band_centres
 
-TYPICAL = {"stft": 8.0, "mel": 8.0, "rms": 8.0, "loudness": 8.0, "centroid": 0.35, "linear": 1.0, "share": 0.5, "levels": 16.0}
+TYPICAL = {
+    "stft": 8.0,
+    "mel": 8.0,
+    "rms": 8.0,
+    "loudness": 8.0,
+    "centroid": 0.35,
+    "linear": 1.0,
+    "share": 0.5,
+    "levels": 16.0,
+}
 """What each part typically measures between input and target: by dividing, all parts count alike."""
 QUANTILE_WEIGHTS = (0.1, 0.2, 0.3, 0.25, 0.15)
 LOUDEST_DB = 30.0
@@ -35,7 +45,7 @@ def band_weights() -> tuple[np.ndarray, np.ndarray]:
 
 
 def sound_parts(estimate: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-    """Give each part [...], in dB or octaves, before scaling.
+    """Give each part [...] before scaling.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """How different two recordings sound, from their statistics alone: a differentiable stand-in for the metrics.
 
 Conventions: inputs are `blackbox_afx.features.statistics` [batch, DIMENSION]; parts are mean absolute differences in
-dB (centroid: octaves), scaled so that each is about 1 between an unprocessed input and its target. The constants, and
-the same in numpy, lie in `blackbox_afx.features.distance`.
+dB (centroid: octaves; of linear amplitudes: at full scale, and as a share of both), scaled so that each is about 1
+between an unprocessed input and its target. The constants, and the same in numpy, lie in
+`blackbox_afx.features.distance`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,18 @@ from blackbox_afx.features.statistics import BANDS, LAYOUT, QUANTILES
 class SoundDistance(nn.Module):
     """Weigh differences of statistics as the STFT, mel, centroid, RMS and loudness metrics would.
 
-    Linear-frequency weights stand for the STFT distance, mel weights for the mel distance; a part on linear amplitudes
-    follows the metrics' linear term, which loud targets dominate.
+    Linear-frequency weights stand for the STFT distance, mel weights for the mel distance; two parts on linear
+    amplitudes follow the metrics' linear terms, one at full scale, which loud targets dominate, one at any level.
+
+    Parameters
+    ----------
+    shares : bool
+        Whether the second of these takes part; controllers of earlier versions were learned without it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shares: bool = True) -> None:
         super().__init__()
+        self.shares = shares
         hertz, mel = band_weights()
         self.hertz: Tensor
         self.mel: Tensor
@@ -32,7 +39,7 @@ class SoundDistance(nn.Module):
         self.register_buffer("quantile", torch.tensor(QUANTILE_WEIGHTS))
 
     def parts(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Give each part [batch], in dB or octaves, before scaling."""
+        """Give each part [batch] before scaling, in the units that stand above."""
         gap = (estimate - target).abs()
         frames = gap[:, LAYOUT["quantiles"]].reshape(len(gap), len(QUANTILES), BANDS)
         power = LAYOUT["mean_power"]
@@ -55,4 +62,6 @@ class SoundDistance(nn.Module):
     def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
         """Give one distance [batch]: the sum of the scaled parts."""
         parts = self.parts(estimate, target)
+        if not self.shares:
+            parts.pop("share")
         return torch.stack([part / TYPICAL[name] for name, part in parts.items()]).sum(0)

@@ -188,8 +188,8 @@ def _read(path: Path, *, tensors: bool) -> tuple[ControllerCard, dict[str, Tenso
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            weights = unpack({name: file.get_tensor(name) for name in file.keys()}) if tensors else {}  # noqa: SIM118
-    except (SafetensorError, OSError, RuntimeError) as error:
+            weights = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ControllerError(f"{path}: not a controller, or cut short ({reason}); {expected}") from None
     if METADATA_KEY not in metadata:
@@ -204,4 +204,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[ControllerCard, dict[str, Tenso
         card = msgspec.json.decode(metadata[METADATA_KEY], type=ControllerCard)
     except (msgspec.DecodeError, ProfileError) as error:
         raise ControllerError(f"{path}: its card is not readable ({error}); learn the controller again") from None
-    return card, weights
+    try:
+        return card, unpack(weights)
+    except (RuntimeError, ValueError) as error:
+        raise ControllerError(f"{path}: its packed weights can't be read ({error}); {expected}") from None

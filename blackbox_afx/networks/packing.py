@@ -1,6 +1,6 @@
 """Weights in a quarter of the bytes, for controllers that ship: matrices as 8-bit rows, each with a scale of its own.
 
-A row keeps its largest weight to within 0.4 %, which moves positions by far less than stepping a knob does.
+Every weight is kept to within 0.4 % of the largest of its row. Convolutions are left as they are.
 """
 
 from __future__ import annotations
@@ -42,9 +42,19 @@ def pack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Undo `pack`, but for the rounding; tensors that were not packed come back as they are."""
+    """Undo `pack`, but for the rounding; tensors that were not packed come back as they are.
+
+    Raises
+    ------
+    ValueError
+        A packed matrix without its scales.
+    """
+    packed = {name for name, tensor in tensors.items() if tensor.dtype == torch.int8}
+    if lost := sorted(name for name in packed if name + SCALE not in tensors):
+        raise ValueError(f"{lost[0]} has no scales; expected {lost[0] + SCALE}")
+    scales = {name + SCALE for name in packed}
     return {
-        name: tensor.float() * tensors[name + SCALE][:, None] if name + SCALE in tensors else tensor
+        name: tensor.float() * tensors[name + SCALE][:, None] if name in packed else tensor
         for name, tensor in tensors.items()
-        if not name.endswith(SCALE)
+        if name not in scales
     }

@@ -22,7 +22,7 @@ from blackbox_afx.networks.residual import ResidualBlock, Standardise
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 
 BETAS = 0.9, 0.98
-SEARCH_OPTIONS: dict[str, Any] = {"steps": 20, "rate": 0.1, "pull": 30.0}
+SEARCH_OPTIONS: dict[str, Any] = {"steps": 20, "rate": 0.1, "pull": 30.0, "shares": True}
 """What `SearchController` takes beside the options of a residual one, and what they are by default."""
 
 
@@ -66,6 +66,8 @@ class SearchController(ResidualController):
         First step size of the search, on logits of positions.
     pull : float >= 0
         What a squared distance from the guess counts, so that controls that hardly sound stay put.
+    shares : bool
+        As `SoundDistance` has it; files that don't say are of a version that knew no such part.
 
     Attributes
     ----------
@@ -86,6 +88,7 @@ class SearchController(ResidualController):
         steps: int = SEARCH_OPTIONS["steps"],
         rate: float = SEARCH_OPTIONS["rate"],
         pull: float = SEARCH_OPTIONS["pull"],
+        shares: bool = False,
     ) -> None:
         if dimension != DIMENSION:
             raise RecipeError(
@@ -96,7 +99,7 @@ class SearchController(ResidualController):
         self.steps, self.rate, self.pull = steps, rate, pull
         self.expectation = Expectation(dimension, width, blocks, dropout)
         self.proxy = FeatureProxy(controls).requires_grad_(False)
-        self.distance = SoundDistance()
+        self.distance = SoundDistance(shares=shares)
         self.movable: Tensor
         self.register_buffer("movable", torch.ones(controls))
 

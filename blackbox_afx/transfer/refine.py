@@ -307,7 +307,12 @@ def refine(
             if not np.isfinite(trial.distances).any():
                 raise
             interrupted = True
-        made, after = _measured(trial, farm, blend(spec.space, trial.points[trial.best()], amount), amount)
+        blended = blend(spec.space, trial.points[trial.best()], amount)
+        try:
+            made, after = _measured(trial, farm, blended, amount)
+        except KeyboardInterrupt:
+            # What was found is not lost for want of a number.
+            made, after, interrupted = blended, np.nan, True
     if not np.isfinite(trial.distances).any():
         raise PluginError(f"all of {len(trial.points)} renders failed; the last: {trial.failure}; nothing was written")
     first = trial.distances[0]

@@ -52,7 +52,8 @@ def check_makeable(path: Path) -> None:
         The nearest folder that is there is none, or can't be written to.
     """
     above = path.absolute().parent
-    while not os.path.lexists(above):
+    # A drive that is not there is its own parent.
+    while not os.path.lexists(above) and above != above.parent:
         above = above.parent
     if not above.is_dir():
         raise OutputError(f"{path}: can't be made, as {above} is no folder; choose another place")

@@ -55,6 +55,10 @@ def test_linear_amplitudes_also_count_as_a_share_of_what_is_there():
     assert float(loud["share"]) == pytest.approx(2 * (ratio - 1) / (ratio + 1), abs=1e-3)
     assert float(quiet["share"]) == pytest.approx(float(loud["share"]), rel=0.02)
     assert float(quiet["linear"]) < 0.02 * float(loud["linear"])
+    without = SoundDistance(shares=False)(heard(6.0), heard())
+    assert float(distance(heard(6.0), heard()) - without) == pytest.approx(
+        float(loud["share"]) / TYPICAL["share"], rel=1e-5
+    )
 
 
 def test_it_is_symmetric_and_one_row_a_pair():

@@ -143,9 +143,12 @@ def test_packing_rounds_to_a_127th_of_each_row_and_leaves_the_rest():
     matrix = torch.randn(64, 100) * torch.logspace(-6, 6, 64)[:, None]
     matrix[3] = 0
     tensors = {"large": matrix, "small": torch.randn(8, 8), "bias": torch.randn(5000), "count": torch.arange(3)}
+    tensors["own/scale"] = torch.ones(2)
     back = unpack(pack(tensors))
     assert list(back) == list(tensors)
-    assert all(torch.equal(back[name], tensors[name]) for name in ("small", "bias", "count"))
+    assert all(torch.equal(back[name], tensors[name]) for name in ("small", "bias", "count", "own/scale"))
+    with pytest.raises(ValueError, match="large has no scales"):
+        unpack({"large": pack(tensors)["large"]})
     assert ((back["large"] - matrix).abs() <= matrix.abs().amax(1, keepdim=True) / 253).all()
 
 

@@ -29,7 +29,7 @@ def controller(continuous: list[bool] | None = None) -> SearchController:
     """Make a controller whose proxy's controls all turn the sound, and whose expected outcome is within reach."""
     torch.manual_seed(0)
     # Held loosely to a guess that nobody trained.
-    made = SearchController(854, CONTROLS, width=32, blocks=1, pull=1.0)
+    made = SearchController(854, CONTROLS, width=32, blocks=1, pull=1.0, shares=True)
     made.proxy.change.deviation.fill_(10.0)
     made.take_proxy(made.proxy, np.array(continuous or [True] * CONTROLS))
     made.expectation.change.deviation.fill_(3.0)
