@@ -38,7 +38,7 @@ wheel: $(VENV)/.installed-dev
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site afx-demo .pytest_cache .ruff_cache .hypothesis
 
 # Stamps: a second `make demo` installs nothing as long as these two files stay as they are.
 $(VENV)/.created:

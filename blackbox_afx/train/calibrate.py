@@ -32,6 +32,8 @@ SHORT_S = 120.0
 """Budgets shorter than this are calibrated more coarsely."""
 STEPS, STEPS_S = 8, 1.5
 """A trial of a training step ends after so many of them, or seconds."""
+MOST_JUDGED = 0.1
+"""Most of the budget that is set aside for one judgement: where it takes longer, learning must not be what pays."""
 PASSES = 40
 """Most times that a stage goes over all pairs."""
 
@@ -86,7 +88,8 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     worth_a_trial = run.effect_module is not None and worth_an_audio_stage(run)
     audio_s = _audio_step_s(run, book) if worth_a_trial else 0.0
     audio = shares.audio if audio_s else 0.0
-    time_left = SAFETY * (run.clock.left_s - 2 * judge.seconds - 3.0)
+    score_s = min(judge.seconds, MOST_JUDGED * run.clock.budget_s)
+    time_left = SAFETY * (run.clock.left_s - 2 * score_s - 3.0)
     rest = shares.pairs + shares.proxy + shares.controller + audio
     unit = max(time_left, 1.0) / (rest + shares.responses)
     # Of a short budget finding out what they cost would take too much.
@@ -120,7 +123,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         audio_steps=audio_steps if audio_steps >= 5 or recipe.examples else 0,
         audio_batch=recipe.audio_batch,
         held_out=run.held_out,
-        score_s=judge.seconds,
+        score_s=score_s,
         threads=threads,
         responses=responses,
     )

@@ -104,13 +104,20 @@ class Judge:
         self.positions = positions[keep]
         self.source = [network.prepare(both[2 * k][0], self.rate) for k in keep]
         self.reference = [network.prepare(rendered[2 * k + 1][0], self.rate) for k in keep]
-        # The first call imports and builds tables, which later ones don't.
-        score_pair(self.targets[0][0], self.inputs[0][0], self.rate, NAMES)
-        began = time.monotonic()
-        self.before = self._errors(self.inputs)
-        self.predict(network)
-        # Rendering the predictions comes on top of hearing and scoring them.
-        self.seconds = 1.3 * (time.monotonic() - began) + 0.5
+        # How many threads pay is found out later; on a busy machine several wait for each other, and what takes
+        # seconds would seem to take a minute that a short run has not got.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            # The first call imports and builds tables, which later ones don't.
+            score_pair(self.targets[0][0], self.inputs[0][0], self.rate, NAMES)
+            began = time.monotonic()
+            self.before = self._errors(self.inputs)
+            self.predict(network)
+            # Rendering the predictions comes on top of hearing and scoring them.
+            self.seconds = 1.3 * (time.monotonic() - began) + 0.5
+        finally:
+            torch.set_num_threads(threads)
 
     def _errors(self, estimates: list[np.ndarray]) -> np.ndarray:
         scores = [
