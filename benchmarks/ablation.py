@@ -1,6 +1,6 @@
 """Show what each part of learning brings, at equal time: the default, and the same without one part after the other.
 
-Claim: leaving a part out loses on one protocol or the other, and in this time an audio stage gains nothing.
+Question: which parts can be left out without a loss on one protocol or the other, in the time there is?
 
     python benchmarks/ablation.py --audio recordings/ --where type=speech --minutes 10 --keep parts --out parts.json
     python benchmarks/ablation.py --audio recordings/ --variants default "no search" --keep parts --out parts.json
