@@ -58,15 +58,16 @@ def sound_parts(estimate: np.ndarray, target: np.ndarray) -> dict[str, np.ndarra
     frames = gap[..., LAYOUT["quantiles"]].reshape(*gap.shape[:-1], len(QUANTILES), BANDS)
     power = LAYOUT["mean_power"]
     _, rms, loudness, centroid = np.moveaxis(gap[..., LAYOUT["scalars"]], -1, 0)
-    amplitude = [10 ** (np.minimum(x[..., power], LOUDEST_DB) / 20) for x in both]
+    first, second = (10 ** (np.minimum(x[..., power], LOUDEST_DB) / 20) for x in both)
+    linear = np.abs(first - second) @ mel
     return {
         "stft": 0.5 * (gap[..., LAYOUT["mean_db"]] @ hertz) + 0.5 * (frames @ hertz) @ np.array(QUANTILE_WEIGHTS),
         "mel": gap[..., power] @ mel,
         "rms": rms,
         "loudness": loudness,
         "centroid": centroid,
-        "linear": np.abs(amplitude[0] - amplitude[1]) @ mel,
-        "share": 2 * (np.abs(amplitude[0] - amplitude[1]) @ mel) / ((amplitude[0] + amplitude[1]) @ mel + FAINT),
+        "linear": linear,
+        "share": 2 * linear / ((first + second) @ mel + FAINT),
         "levels": gap[..., LAYOUT["levels"]].mean(-1),
     }
 

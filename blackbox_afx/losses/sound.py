@@ -44,7 +44,8 @@ class SoundDistance(nn.Module):
         frames = gap[:, LAYOUT["quantiles"]].reshape(len(gap), len(QUANTILES), BANDS)
         power = LAYOUT["mean_power"]
         _, rms, loudness, centroid = gap[:, LAYOUT["scalars"]].unbind(1)
-        amplitude = [10 ** (x[:, power].clamp(max=LOUDEST_DB) / 20) for x in (estimate, target)]
+        first, second = (10 ** (x[:, power].clamp(max=LOUDEST_DB) / 20) for x in (estimate, target))
+        linear = (first - second).abs() @ self.mel
         return {
             "stft": 0.5 * (gap[:, LAYOUT["mean_db"]] @ self.hertz)
             + 0.5 * torch.einsum("bqf,q,f->b", frames, self.quantile, self.hertz),
@@ -52,10 +53,8 @@ class SoundDistance(nn.Module):
             "rms": rms,
             "loudness": loudness,
             "centroid": centroid,
-            "linear": (amplitude[0] - amplitude[1]).abs() @ self.mel,
-            "share": 2
-            * ((amplitude[0] - amplitude[1]).abs() @ self.mel)
-            / ((amplitude[0] + amplitude[1]) @ self.mel + FAINT),
+            "linear": linear,
+            "share": 2 * linear / ((first + second) @ self.mel + FAINT),
             "levels": gap[:, LAYOUT["levels"]].mean(1),
         }
 

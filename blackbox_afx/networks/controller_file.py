@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from blackbox_afx.errors import ControllerError, OutputError, ProfileError, RecipeError
-from blackbox_afx.networks.packing import SCALE, pack, unpack
+from blackbox_afx.networks.packing import pack, unpack
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.profile import Profile
@@ -112,7 +113,7 @@ def save_controller(
     if packed:
         everything = pack(everything)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in everything.items()}
-    schema = 3 if any(name.endswith(SCALE) for name in tensors) else 2 if card.effect else 1
+    schema = 3 if any(tensor.dtype == torch.int8 for tensor in tensors.values()) else 2 if card.effect else 1
     card = msgspec.structs.replace(card, schema=schema)
     try:
         save_file(tensors, beside, {METADATA_KEY: msgspec.json.encode(card).decode()})

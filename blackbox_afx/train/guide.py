@@ -19,7 +19,7 @@ from blackbox_afx.data.segments import ClipSampler
 from blackbox_afx.errors import ControllerError, FarmError
 from blackbox_afx.grads.differences import Differences
 from blackbox_afx.grads.guided import Guided
-from blackbox_afx.grads.posterior import as_tuple, error_of, suffix_costs, table
+from blackbox_afx.grads.posterior import as_tuple, error_of, table
 from blackbox_afx.grads.protocol import Estimator
 from blackbox_afx.grads.steps import step_sizes
 from blackbox_afx.losses.style import StyleLoss
@@ -228,11 +228,6 @@ def last_gain(spec: ChainSpec) -> tuple[int, float]:
         place, travel_db = found
         return place, travel_db * math.log(10.0) / 20.0
     return -1, 0.0
-
-
-def chain_costs(spec: ChainSpec) -> tuple[float, ...]:
-    """Give the cost of turning each control, as a part of a render of the whole chain."""
-    return as_tuple(suffix_costs(spec.shares, [len(profile.active) for profile in spec.profiles]))
 
 
 def make_guide(

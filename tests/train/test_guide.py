@@ -26,7 +26,6 @@ from blackbox_afx.train.guide import (
     Case,
     Guide,
     GuidePlan,
-    chain_costs,
     cosines,
     guide_plan,
     guide_seconds,
@@ -54,7 +53,8 @@ def book(demo_audio, tmp_path_factory) -> str:
 def test_a_gain_at_the_end_is_known():
     assert last_gain(chain("Distortion", "Gain")) == (1, pytest.approx(48 * math.log(10) / 20))
     assert last_gain(chain("Gain", "Distortion")) == (-1, 0.0)
-    assert chain_costs(chain("Gain", "PeakFilter")) == pytest.approx((1.0, 0.5, 0.5, 0.5))
+    parts = LinearParts(FarmEffect(Farm(1), chain("Gain", "PeakFilter"), 24000), np.full(4, 0.01), np.zeros(4))
+    assert parts.costs == pytest.approx((1.0, 0.5, 0.5, 0.5))
 
 
 def test_a_chain_of_choices_can_not_be_differentiated():
