@@ -18,6 +18,7 @@ import scipy.fft
 
 from blackbox_afx.benchmark.methods import ControllerMethod, load_methods
 from blackbox_afx.errors import UsageError
+from blackbox_afx.features.mixture import coloured_statistics
 from blackbox_afx.features.statistics import statistics
 from blackbox_afx.metrics.mel import mel_filterbank
 
@@ -73,6 +74,17 @@ class Statistics:
     def embed(self, audio: np.ndarray) -> np.ndarray:
         """Embed float32 [samples] as [dimension]."""
         return statistics(audio, self.rate)
+
+
+class Coloured(Statistics):
+    """The same, and what the mixture of short-time spectra that comes with the package says of colour and content."""
+
+    name = "mixture"
+    about = "statistics, and colour and occupancy by a mixture of spectra learned on other recordings"
+
+    def embed(self, audio: np.ndarray) -> np.ndarray:
+        """Embed float32 [samples] as [dimension]."""
+        return coloured_statistics(audio, self.rate)
 
 
 class ControllerEmbedder:
@@ -172,6 +184,7 @@ def _environment(name: str, value: str) -> Iterator[None]:
 OTHERS: dict[str, Callable[[], Embedder]] = {
     "random-mel": RandomMel,
     "statistics": Statistics,
+    "mixture": Coloured,
     "openl3": OpenL3,
     "cdpam": CDPAM,
 }

@@ -53,7 +53,7 @@ def complexity(
     method
         Rows of the table: autodiff, autodiff_paper, spsa, orthogonal, rb-dsp, ...; all that suit by default.
     encoder
-        efficientnet_b2, as in the paper, or statistics.
+        efficientnet_b2, as in the paper, statistics or mixture.
     batch
         Examples of a step.
     segment

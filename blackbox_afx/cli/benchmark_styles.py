@@ -15,7 +15,7 @@ from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
 
 Several = Parameter(consume_multiple=True, negative="")
-Other = Literal["random-mel", "statistics", "openl3", "cdpam"]
+Other = Literal["random-mel", "statistics", "mixture", "openl3", "cdpam"]
 
 
 @example("""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 
+import msgspec
 import numpy as np
 from scipy import fft
 
@@ -69,6 +70,43 @@ def band_centres() -> np.ndarray:
     return band_bank(np.arange(1025) * 24000 / 2048, BANDS)[1]
 
 
+class Spectra(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold a recording and its short-time spectra.
+
+    Parameters
+    ----------
+    audio : float32 [samples]
+        At least one frame long, finite.
+    sample_rate : int
+        Hertz.
+    power : float32 [frames, bins]
+        Scaled so that the bins of a frame add up to twice its mean square.
+    bands : float32 [frames, BANDS]
+        Mean power of each band.
+    decibels : float32 [frames, BANDS]
+        The same in dB.
+    """
+
+    audio: np.ndarray
+    sample_rate: int
+    power: np.ndarray
+    bands: np.ndarray
+    decibels: np.ndarray
+
+
+def spectra(audio: np.ndarray, sample_rate: int) -> Spectra:
+    """Take the short-time spectra of a recording; parameters as of `statistics`."""
+    size, hop, window, _, bank, _ = _front_end(int(sample_rate))
+    audio = np.nan_to_num(np.clip(np.asarray(audio, np.float32), -1e3, 1e3))
+    if len(audio) < size:
+        audio = np.pad(audio, (0, size - len(audio)))
+    frames = np.lib.stride_tricks.sliding_window_view(audio, size)[::hop] * window
+    spectrum = fft.rfft(frames, axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    bands = power @ bank
+    return Spectra(audio=audio, sample_rate=int(sample_rate), power=power, bands=bands, decibels=decibels(bands))
+
+
 def statistics(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """Measure a recording.
 
@@ -84,18 +122,16 @@ def statistics(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     float32 [DIMENSION]
         Always finite.
     """
-    size, hop, window, hertz, bank, weighting = _front_end(int(sample_rate))
-    audio = np.nan_to_num(np.clip(np.asarray(audio, np.float32), -1e3, 1e3))
-    if len(audio) < size:
-        audio = np.pad(audio, (0, size - len(audio)))
-    frames = np.lib.stride_tricks.sliding_window_view(audio, size)[::hop] * window
-    spectrum = fft.rfft(frames, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    bands = power @ bank
-    shown = decibels(bands)
+    return statistics_of(spectra(audio, sample_rate))
+
+
+def statistics_of(heard: Spectra) -> np.ndarray:
+    """Measure a recording whose spectra were taken; the numbers of `statistics`."""
+    _, _, _, hertz, _, weighting = _front_end(heard.sample_rate)
+    audio, power, bands, shown = heard.audio, heard.power, heard.bands, heard.decibels
     by_level = np.argsort(power.sum(1))
     count = len(by_level)
-    levels, steps = _levels(audio, sample_rate)
+    levels, steps = _levels(audio, heard.sample_rate)
     magnitude = np.sqrt(power)
     centroid = float(np.mean(magnitude @ hertz / (magnitude.sum(1) + 1e-12)))
     mean_square = float(np.mean(np.square(audio)))

@@ -3,7 +3,7 @@
 An encoder has two halves. `prepare` is numpy, has no weights and runs in render workers: what it returns is small and
 can be cached. The module's `forward` is torch and takes a batch of what `prepare` returned.
 
-`hears_audio` says that `prepare` returns the audio itself, so that training has to keep audio and not statistics.
+`hears` names what `prepare` returns, as `blackbox_afx.features.hearing` does: training keeps that of every recording.
 
 Conventions: audio is mono float32 [samples] at the controller's sample rate.
 """
@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from blackbox_afx.errors import RecipeError, nearest
-from blackbox_afx.features.statistics import DIMENSION, statistics
+from blackbox_afx.features.hearing import Hears, hear
+from blackbox_afx.features.mixture import coloured_dimension
+from blackbox_afx.features.statistics import DIMENSION
 from blackbox_afx.networks.efficientnet import EfficientNetB2
 
 
@@ -40,7 +42,7 @@ class PaperEncoder(nn.Module):
     """
 
     dimension = 1024
-    hears_audio = True
+    hears: Hears = "audio"
     mean, deviation, power = 0.322970, 0.278452, 0.3
 
     def __init__(self) -> None:
@@ -69,19 +71,32 @@ class StatisticsEncoder(nn.Module):
     """
 
     dimension = DIMENSION
-    hears_audio = False
+    hears: Hears = "statistics"
 
-    @staticmethod
-    def prepare(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-        """Measure the statistics [dimension] of one recording."""
-        return statistics(audio, sample_rate)
+    def prepare(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Measure the features [dimension] of one recording."""
+        return hear(self.hears, audio, sample_rate)
 
     def forward(self, features: Tensor) -> Tensor:
         """Pass features [batch, dimension] on."""
         return features
 
 
-ENCODERS: dict[str, Callable[..., Any]] = {"statistics": StatisticsEncoder, "efficientnet_b2": PaperEncoder}
+class MixtureEncoder(StatisticsEncoder):
+    """Statistics, and what a mixture of short-time spectra says of colour and content: `coloured_statistics`.
+
+    The mixture was learned beforehand, on speech and music that went through no plugin; nothing of it is learned here.
+    """
+
+    dimension = coloured_dimension()
+    hears: Hears = "mixture"
+
+
+ENCODERS: dict[str, Callable[..., Any]] = {
+    "mixture": MixtureEncoder,
+    "statistics": StatisticsEncoder,
+    "efficientnet_b2": PaperEncoder,
+}
 
 
 def make_encoder(name: str, **options: Any) -> Any:

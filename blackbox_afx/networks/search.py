@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from blackbox_afx.errors import RecipeError
+from blackbox_afx.features.hearing import FEATURES
 from blackbox_afx.features.statistics import DIMENSION
 from blackbox_afx.losses.sound import SoundDistance
 from blackbox_afx.networks.controller import ResidualController, mean_logits
@@ -27,11 +28,12 @@ SEARCH_OPTIONS: dict[str, Any] = {"steps": 20, "rate": 0.1, "pull": 30.0, "share
 
 
 class Expectation(nn.Module):
-    """Say how a recording would sound in the style of a reference: its statistics, from those of both.
+    """Say how a recording would sound in the style of a reference: its statistics, from what is heard of both.
 
     Parameters
     ----------
     dimension : int
+        Numbers in one embedding.
     width, blocks, dropout
         Of the residual network.
     """
@@ -41,11 +43,11 @@ class Expectation(nn.Module):
         self.first = nn.Linear(2 * dimension, width)
         self.blocks = nn.Sequential(*[ResidualBlock(width, dropout) for _ in range(blocks)])
         self.norm = nn.LayerNorm(width)
-        self.last = nn.Linear(width, dimension)
-        self.change = Standardise(dimension)
+        self.last = nn.Linear(width, DIMENSION)
+        self.change = Standardise(DIMENSION)
 
     def forward(self, source: Tensor, heard: Tensor) -> Tensor:
-        """Give statistics [batch, dimension] for the input's, and for what a controller standardised of both."""
+        """Give statistics [batch, DIMENSION] for the input's, and for what a controller standardised of both."""
         change = self.last(self.norm(self.blocks(self.first(heard)))).float()
         return source + change * self.change.deviation + self.change.mean
 
@@ -56,7 +58,7 @@ class SearchController(ResidualController):
     Parameters
     ----------
     dimension : int
-        Numbers in one embedding; the encoder must be that of statistics.
+        Numbers in one embedding, which must begin with the statistics.
     controls : int
     width, blocks, dropout
         Of the residual network.
@@ -90,10 +92,10 @@ class SearchController(ResidualController):
         pull: float = SEARCH_OPTIONS["pull"],
         shares: bool = False,
     ) -> None:
-        if dimension != DIMENSION:
+        if dimension not in (known := {name: size for name, (size, _) in FEATURES.items()}).values():
             raise RecipeError(
-                f"the controller 'search' was given embeddings of {dimension} numbers; expected the {DIMENSION} of the "
-                "encoder 'statistics'; choose the controller 'residual' or 'paper' for other encoders"
+                f"the controller 'search' was given embeddings of {dimension} numbers; expected those of the encoders "
+                f"{' or '.join(map(repr, known))}; choose the controller 'residual' or 'paper' for other encoders"
             )
         super().__init__(dimension, controls, width, blocks, dropout)
         self.steps, self.rate, self.pull = steps, rate, pull
@@ -104,9 +106,9 @@ class SearchController(ResidualController):
         self.register_buffer("movable", torch.ones(controls))
 
     def both(self, source: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Guess positions [batch, controls] in (0, 1), and the statistics [batch, dimension] of the result."""
+        """Guess positions [batch, controls] in (0, 1), and the statistics [batch, DIMENSION] of the result."""
         heard = self.heard(source, reference)
-        return self.guess(self.hidden(heard)), self.expectation(source, heard)
+        return self.guess(self.hidden(heard)), self.expectation(source[:, :DIMENSION], heard)
 
     def take_proxy(self, proxy: FeatureProxy, continuous: np.ndarray) -> None:
         """Keep a copy of a trained proxy, and which controls are continuous (bool [controls])."""
@@ -135,6 +137,7 @@ class SearchController(ResidualController):
 
     def approach(self, source: Tensor, guess: Tensor, wanted: Tensor) -> Tensor:
         """Search from a guess [batch, controls] for positions whose proxied outcome is near what is wanted."""
+        source = source[:, :DIMENSION]
         if self.steps == 0 or not self.movable.any():
             return guess
         guess = guess.clamp(1e-3, 1 - 1e-3)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from blackbox_afx.errors import FarmError
+from blackbox_afx.features.hearing import Hears
 from blackbox_afx.grads.bridge import BlackBoxEffect
 from blackbox_afx.losses.style import StyleLoss
 from blackbox_afx.networks.style import StyleNetwork
@@ -70,7 +71,7 @@ class AudioLoss:
         self.batch, self.segment, self.hold, self.seed_of = batch, segment, hold, seed_of
         self.protocol, self.count, self.foreign = protocol, count, foreign
         self.loss = StyleLoss()
-        self.hears_audio = bool(network.encoder.hears_audio)
+        self.hears: Hears = network.encoder.hears
 
     def pairs(self, step: int) -> dict[str, Tensor]:
         """Make a batch; a pair whose render failed is left out."""
@@ -80,14 +81,14 @@ class AudioLoss:
         seeds = [int(seed) for seed in rng.integers(2**31, size=self.batch)]
         if self.protocol == "paper":
             jobs = [
-                CallJob(function=make_paper_pair, args=(self.book, seed, self.segment, self.hears_audio), cost=0.05)
+                CallJob(function=make_paper_pair, args=(self.book, seed, self.segment, self.hears), cost=0.05)
                 for seed in seeds
             ]
         else:
             jobs = [
                 CallJob(
                     function=make_audio_pair,
-                    args=(self.spec, self.book, seed, self.segment, self.hears_audio, self.foreign),
+                    args=(self.spec, self.book, seed, self.segment, self.hears, self.foreign),
                     spec=self.spec,
                     cost=cost,
                     # Values that no setting gave are NaN; renders are looked at where they are made.

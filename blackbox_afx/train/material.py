@@ -12,6 +12,7 @@ import numpy as np
 from blackbox_afx.data.folders import find_audio
 from blackbox_afx.data.segments import ClipSampler, ClipSet, load_clips
 from blackbox_afx.errors import FarmError, UsageError
+from blackbox_afx.features.hearing import Hears
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob
@@ -44,8 +45,8 @@ class Material:
     minutes : float
         Budget; a short one reads less.
     seed : int
-    keep_audio : bool
-        Whether pairs hold audio, for encoders that hear it.
+    hears : str
+        What the encoder hears, which pairs hold.
 
     Attributes
     ----------
@@ -62,10 +63,10 @@ class Material:
         *,
         minutes: float,
         seed: int,
-        keep_audio: bool,
+        hears: Hears,
     ) -> None:
         self.folder, self.farm, self.spec, self.recipe = folder, farm, spec, recipe
-        self.minutes, self.seed, self.keep_audio = minutes, seed, keep_audio
+        self.minutes, self.seed, self.hears = minutes, seed, hears
         self.lost = 0
         self.why = "no shard was finished in time"
 
@@ -113,7 +114,7 @@ class Material:
     @property
     def most_clips(self) -> float:
         """Clips of pairs that memory holds."""
-        if not self.keep_audio:
+        if self.hears != "audio":
             return float("inf")
         return HEARD_BYTES / (2 * self.recipe.segment * 2 * (1 + 2 * self.recipe.styles + self.recipe.settings))
 
@@ -197,7 +198,7 @@ class Material:
             function=make_pairs,
             args=(
                 *(self.spec, book, seed, clips),
-                *(recipe.settings, recipe.segment, recipe.corrupted, recipe.styles, self.keep_audio, recipe.max_cents),
+                *(recipe.settings, recipe.segment, recipe.corrupted, recipe.styles, self.hears, recipe.max_cents),
             ),
             spec=self.spec,
             cost=cost,

@@ -16,6 +16,7 @@ import numpy as np
 from blackbox_afx.data.corruptions import corrupt_input, corrupt_target, paper_pair
 from blackbox_afx.data.segments import ClipSampler
 from blackbox_afx.errors import PluginError
+from blackbox_afx.features.hearing import Hears, hear, heard_shape
 from blackbox_afx.features.statistics import DIMENSION, statistics
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.jobs import audio_flaw
@@ -40,7 +41,7 @@ def make_pairs(
     segment: int,
     corrupted: float,
     styles: int,
-    keep_audio: bool = False,
+    hears: Hears = "statistics",
     max_cents: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Make training pairs of some clips.
@@ -62,8 +63,8 @@ def make_pairs(
         Share of inputs that went through other effects first.
     styles : int >= 1
         Inputs, and results, that other effects than the chain make of each clip.
-    keep_audio : bool
-        Give the audio, too, for encoders that hear it.
+    hears : str
+        What the encoder hears: statistics, mixture or audio.
     max_cents : float >= 0
         Half of the clips are played faster or slower by up to this much, as `ClipSampler` does: other voices.
 
@@ -76,30 +77,32 @@ def make_pairs(
         ``rough`` float16 [clips, F, 2, S]: both halves as inputs coloured by other effects;
         ``other`` float16 [clips, F, 2, S]: both halves in a style that is not of this chain;
         ``valid`` bool [clips, K]: False where a render failed;
-        with `keep_audio` also ``dry_audio``, ``wet_audio``, ``rough_audio`` and ``other_audio`` float16 [..., T], short
-        halves repeated.
+        where the encoder hears audio also ``dry_heard``, ``wet_heard``, ``rough_heard`` and ``other_heard``
+        float16 [..., T], short halves repeated; where it hears richer features, which begin with the statistics, these
+        instead of them.
     """
     rng = np.random.default_rng(seed)
     source = read_clip_book(book)
     rate = source.sample_rate
     sampler = ClipSampler(rng, source, segment, shortest_half(segment), balance_speakers=True, max_cents=max_cents)
     space = spec.space
+    sides = {"dry": (clips, 2), "wet": (clips, settings, 2), "rough": (clips, styles, 2), "other": (clips, styles, 2)}
     made: dict[str, np.ndarray] = {
-        "dry": np.zeros((clips, 2, DIMENSION), np.float16),
         "values": np.zeros((clips, settings, len(space)), np.float32),
-        "wet": np.zeros((clips, settings, 2, DIMENSION), np.float16),
-        "rough": np.zeros((clips, styles, 2, DIMENSION), np.float16),
-        "other": np.zeros((clips, styles, 2, DIMENSION), np.float16),
         "valid": np.ones((clips, settings), bool),
     }
-    if keep_audio:
-        for name in ("dry", "wet", "rough", "other"):
-            made[f"{name}_audio"] = np.zeros((*made[name].shape[:-1], segment), np.float16)
+    for name, shape in sides.items():
+        if hears != "mixture":
+            made[name] = np.zeros((*shape, DIMENSION), np.float16)
+        if hears != "statistics":
+            made[f"{name}_heard"] = np.zeros((*shape, *heard_shape(hears, segment)), np.float16)
 
     def keep(name: str, place: Any, halves: tuple[np.ndarray, ...]) -> None:
-        made[name][place] = [statistics(part, rate) for part in halves]
-        if keep_audio:
-            made[f"{name}_audio"][place] = [repeated(np.clip(part, -6e4, 6e4), segment) for part in halves]
+        if hears != "mixture":
+            made[name][place] = [statistics(part, rate) for part in halves]
+        if hears != "statistics":
+            # What reaches beyond half precision is broken anyway.
+            made[f"{name}_heard"][place] = [np.clip(hear(hears, part, rate, segment), -6e4, 6e4) for part in halves]
 
     for c in range(clips):
         clean = sampler.draw()
@@ -128,7 +131,7 @@ def make_pairs(
 
 
 def make_audio_pair(
-    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hears_audio: bool, foreign: float = 0.0
+    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hears: Hears, foreign: float = 0.0
 ) -> dict[str, np.ndarray]:
     """Make one training pair with its audio; runs in a render worker.
 
@@ -138,7 +141,7 @@ def make_audio_pair(
     -------
     dict
         ``input`` and ``target`` float32 [T] (both zero-padded), ``values`` float64 [controls], NaN where not known;
-        ``source`` and ``reference``: the audio, short halves repeated, where the encoder hears it, else statistics.
+        ``source`` and ``reference``: what the encoder hears.
     """
     rng = np.random.default_rng(seed)
     clips = read_clip_book(book)
@@ -150,7 +153,7 @@ def make_audio_pair(
         values = np.full(len(values), np.nan)
     else:
         target, reference = (_render(worker, spec, half, values, rate) for half in (first, second))
-    heard = [repeated(part, segment) if hears_audio else statistics(part, rate) for part in (first, reference)]
+    heard = [hear(hears, part, rate, segment) for part in (first, reference)]
     return {
         "input": _padded(first, segment),
         "target": _padded(target, segment),
@@ -158,11 +161,6 @@ def make_audio_pair(
         "source": heard[0],
         "reference": heard[1],
     }
-
-
-def repeated(audio: np.ndarray, samples: int) -> np.ndarray:
-    """Bring audio to a length, float32 [samples]; what is short is repeated, so that no silence is heard."""
-    return np.resize(np.asarray(audio, np.float32), samples)
 
 
 def _render(worker: Any, spec: ChainSpec, audio: np.ndarray, positions: np.ndarray, rate: int) -> np.ndarray:

@@ -11,22 +11,21 @@ import numpy as np
 
 from blackbox_afx.data.corruptions import corrupt_input, corrupt_target
 from blackbox_afx.data.segments import ClipSampler
-from blackbox_afx.features.statistics import statistics
+from blackbox_afx.features.hearing import Hears, hear
 from blackbox_afx.train.clip_book import read_clip_book
-from blackbox_afx.train.pairs import repeated, shortest_half
+from blackbox_afx.train.pairs import shortest_half
 
 MAX_CENTS = 200.0
 """Half of the clips are played faster or slower by up to this much."""
 
 
-def make_paper_pair(worker: Any, book: str, seed: int, segment: int, hears_audio: bool) -> dict[str, np.ndarray]:
+def make_paper_pair(worker: Any, book: str, seed: int, segment: int, hears: Hears) -> dict[str, np.ndarray]:
     """Make one training pair.
 
     Returns
     -------
     dict
-        ``input`` and ``target`` float32 [T] (both zero-padded); ``source`` and ``reference``: the audio, short halves
-        repeated, where the encoder hears it, else statistics.
+        ``input`` and ``target`` float32 [T] (both zero-padded); ``source`` and ``reference``: what the encoder hears.
 
     Notes
     -----
@@ -42,7 +41,7 @@ def make_paper_pair(worker: Any, book: str, seed: int, segment: int, hears_audio
     styled = corrupt_target(rng, whole, rate, quick=True)
     sides = [(source[:half], styled[:half], styled[half:]), (source[half:], styled[half:], styled[:half])]
     dry, target, reference = sides[int(rng.integers(2))]
-    heard = [repeated(part, segment) if hears_audio else statistics(part, rate) for part in (dry, reference)]
+    heard = [hear(hears, part, rate, segment) for part in (dry, reference)]
     pad = [(0, max(0, segment - half))]
     return {
         "input": np.pad(np.asarray(dry, np.float32), pad),

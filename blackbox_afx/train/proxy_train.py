@@ -139,7 +139,13 @@ class ProxyRun:
         self.tick("data", 0.0, "reading recordings")
         options = {"sample_rate": recipe.sample_rate, "segment": recipe.segment, "max_minutes": recipe.max_minutes}
         material = Material(
-            self.folder, self.farm, self.spec, Recipe(**options), minutes=self.minutes, seed=self.seed, keep_audio=False
+            self.folder,
+            self.farm,
+            self.spec,
+            Recipe(**options),
+            minutes=self.minutes,
+            seed=self.seed,
+            hears="statistics",
         )
         book, _, facts = material.books(self.audio, self.where)
         name_skipped(facts["skipped"], self.warn)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from blackbox_afx.errors import FarmError
+from blackbox_afx.features.hearing import Hears
 from blackbox_afx.networks.controller_file import ControllerCard
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob
@@ -45,7 +46,7 @@ def visited_positions(
     Fischer, Ritschel, "ZeroGrads: learning local surrogates for non-differentiable graphics", SIGGRAPH 2024.
     """
     spec = card.spec
-    hears = bool(getattr(network, "encoder").hears_audio)  # noqa: B009
+    hears: Hears = getattr(network, "encoder").hears  # noqa: B009
     jobs = [
         CallJob(
             function=make_audio_pair,

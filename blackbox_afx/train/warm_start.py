@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from blackbox_afx.errors import FarmError
+from blackbox_afx.features.statistics import DIMENSION
 from blackbox_afx.losses.sound import SoundDistance
 from blackbox_afx.networks.controller import ResidualController
 from blackbox_afx.networks.residual import fast_matrices
@@ -27,6 +28,8 @@ from blackbox_afx.train.loop import step_seed
 FIT_EXAMPLES = 20000
 OWN = 256
 """Settings of the controller's own that are looked at."""
+EMBEDDED = 16
+"""Recordings that an encoder embeds at a time."""
 
 
 class Examples(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +43,8 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
     rough, other : float16 [clips, F, 2, S]
     index : int64 [examples, 3]
         (clip, setting, half) of every valid example: that half is the input, the other one the reference.
-    dry_audio, wet_audio, rough_audio, other_audio : float16 [..., T], optional
-        For encoders that hear audio.
+    dry_heard, wet_heard, rough_heard, other_heard : float16 [..., what it hears], optional
+        For encoders that hear audio, or more than statistics; the statistics are then the first S of these.
     """
 
     dry: Tensor
@@ -50,10 +53,10 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
     rough: Tensor
     other: Tensor
     index: Tensor
-    dry_audio: Tensor | None = None
-    wet_audio: Tensor | None = None
-    rough_audio: Tensor | None = None
-    other_audio: Tensor | None = None
+    dry_heard: Tensor | None = None
+    wet_heard: Tensor | None = None
+    rough_heard: Tensor | None = None
+    other_heard: Tensor | None = None
 
     @classmethod
     def join(cls, shards: Iterable[dict[str, np.ndarray]], clips: int) -> Examples:
@@ -81,6 +84,10 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
                     joined[name] = np.zeros((clips, *rows.shape[1:]), rows.dtype)
                 joined[name][at : at + count] = rows
             at += count
+        for name in ("dry", "wet", "rough", "other"):
+            # Richer features begin with the statistics: one memory for both.
+            if name not in joined and f"{name}_heard" in joined:
+                joined[name] = joined[f"{name}_heard"][..., :DIMENSION]
         valid = np.argwhere(joined["valid"][:at]) if joined else np.zeros((0, 2), np.int64)
         if len(valid) == 0:
             raise FarmError("no training pair could be rendered; probe the plugin again")
@@ -93,6 +100,11 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
         tensors = {name: getattr(self, name) for name in self.__struct_fields__}
         moved = {name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None}
         return msgspec.structs.replace(self, **moved)
+
+    def heard(self, name: str) -> Tensor:
+        """Give what the encoder hears of `dry`, `wet`, `rough` or `other`."""
+        kept: Tensor | None = getattr(self, f"{name}_heard")
+        return getattr(self, name) if kept is None else kept
 
     def batch(self, seed: int, stage: str, step: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Choose examples for a step: shuffled passes over all, decided by seed and step alone.
@@ -162,28 +174,36 @@ def fit_controller(
     """Measure the controller's standardisation; one that searches also takes a copy of the trained proxy."""
     if isinstance(network.controller, SearchController):
         network.controller.take_proxy(proxy, continuous)
-    if not isinstance(network.controller, ResidualController):
+    if not isinstance(network.controller, ResidualController) or network.controller.standardised:
         return
     clip, setting, half = examples.sample(seed)
-    source, reference = examples.dry[clip, half].float(), examples.wet[clip, setting, 1 - half].float()
-    network.controller.source.fit(source.mean(0), source.std(0))
-    network.controller.difference.fit((reference - source).mean(0), (reference - source).std(0))
+    if network.encoder.hears == "audio":
+        # Embedding so many recordings by a large network would take minutes.
+        clip, setting, half = clip[:OWN], setting[:OWN], half[:OWN]
+    dry, wet = examples.heard("dry"), examples.heard("wet")
+    network.controller.fit(
+        embedded(network, dry, (clip, half)),
+        embedded(network, wet, (clip, setting, 1 - half)),
+    )
+
+
+@torch.no_grad()
+def embedded(network: StyleNetwork, heard: Tensor, rows: tuple[Tensor, ...]) -> Tensor:
+    """Embed chosen rows of what an encoder hears, [rows, dimension], few at a time: audio takes much memory."""
+    device = next(network.parameters()).device
+    network.eval()
+    parts = zip(*(index.split(EMBEDDED) for index in rows), strict=True)
+    return torch.cat([network.encoder(heard[part].float().to(device)) for part in parts])
 
 
 def own_positions(network: StyleNetwork, examples: Examples, seed: int) -> np.ndarray:
     """Give positions [N, controls] that the network asks for on training examples."""
     clip, setting, half = (rows[:OWN] for rows in examples.sample(seed))
-    dry = examples.dry if examples.dry_audio is None else examples.dry_audio
-    wet = examples.wet if examples.wet_audio is None else examples.wet_audio
-    network.eval()
-    device = next(network.parameters()).device
-    rows = []
+    dry, wet = examples.heard("dry"), examples.heard("wet")
+    source = embedded(network, dry, (clip, half))
+    reference = embedded(network, wet, (clip, setting, 1 - half))
     with torch.no_grad():
-        # Few at a time: an encoder that hears audio takes much memory.
-        for part in torch.arange(len(clip)).split(16):
-            source = dry[clip[part], half[part]].float().to(device)
-            rows.append(network(source, wet[clip[part], setting[part], 1 - half[part]].float().to(device)))
-    return torch.cat(rows).double().cpu().numpy()
+        return network.controller(source, reference).double().cpu().numpy()
 
 
 def controller_loss(
@@ -217,11 +237,9 @@ def controller_loss(
     distance = SoundDistance().to(examples.dry.device)
     weight = torch.as_tensor(np.where(continuous, 1.0, 3.0), dtype=torch.float32, device=examples.dry.device)
 
-    hears_audio = examples.dry_audio is not None
+    hears_statistics = examples.dry_heard is None
     styles = examples.other.shape[1]
-
-    def heard(name: str) -> Tensor:
-        return getattr(examples, f"{name}_audio") if hears_audio else getattr(examples, name)
+    heard = examples.heard
 
     def joined(own: Tensor, foreign_rows: Tensor) -> Tensor:
         # In place: `own` is a copy already.
@@ -236,7 +254,9 @@ def controller_loss(
         first, second = torch.randint(styles, (2, len(strange)), device=strange.device)
         source = joined(examples.dry[clip, half], examples.rough[strange, first, side])
         target = joined(examples.wet[clip, setting, half], examples.other[strange, second, side])
-        told = joined(heard("dry")[clip, half], heard("rough")[strange, first, side]) if hears_audio else source
+        told = source
+        if not hears_statistics:
+            told = joined(heard("dry")[clip, half], heard("rough")[strange, first, side])
         reference = joined(heard("wet")[clip, setting, 1 - half], heard("other")[strange, second, 1 - side])
         expected = None
         with fast_matrices():

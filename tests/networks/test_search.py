@@ -95,5 +95,7 @@ def test_stretches_of_one_recording_get_one_answer(heard, name):
 
 
 def test_other_embeddings_are_refused():
-    with pytest.raises(RecipeError, match="given embeddings of 1024 numbers; expected the 854"):
+    with pytest.raises(
+        RecipeError, match="given embeddings of 1024 numbers; expected those of the encoders 'statistics' or 'mixture'"
+    ):
         make_style_network(controls=3, encoder="efficientnet_b2", controller="search")

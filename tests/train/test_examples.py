@@ -11,10 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blackbox_afx.errors import FarmError
+from blackbox_afx.features.hearing import heard_shape
 from blackbox_afx.features.statistics import DIMENSION
 from blackbox_afx.networks.style import make_style_network
+from blackbox_afx.networks.trunk import take_trunk
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
-from blackbox_afx.train.warm_start import Examples, controller_loss, fit_controller, fit_proxy, proxy_loss
+from blackbox_afx.train.warm_start import (
+    Examples,
+    controller_loss,
+    fit_controller,
+    fit_proxy,
+    own_positions,
+    proxy_loss,
+)
 
 
 def shard(seed: int, clips: int = 3, samples: int = 0) -> dict[str, np.ndarray]:
@@ -29,7 +38,7 @@ def shard(seed: int, clips: int = 3, samples: int = 0) -> dict[str, np.ndarray]:
     }
     if samples:
         for name in ("dry", "wet", "rough", "other"):
-            made[f"{name}_audio"] = rng.normal(0, 0.1, (*made[name].shape[:-1], samples)).astype(np.float16)
+            made[f"{name}_heard"] = rng.normal(0, 0.1, (*made[name].shape[:-1], samples)).astype(np.float16)
     return made
 
 
@@ -118,10 +127,63 @@ def test_batches_leave_the_examples_as_they_were():
 class Ear(torch.nn.Module):
     """An encoder that hears audio: its RMS, quarter by quarter."""
 
-    hears_audio = True
+    hears = "audio"
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         return audio.reshape(len(audio), 4, -1).square().mean(2)
+
+
+def mixture_shard(seed: int, clips: int) -> dict[str, np.ndarray]:
+    """As `make_pairs` gives it for the encoder 'mixture': no statistics but those that richer features begin with."""
+    plain = shard(seed, clips, samples=heard_shape("mixture", 0)[0])
+    for name in ("dry", "wet", "rough", "other"):
+        heard = plain[f"{name}_heard"]
+        heard[..., :DIMENSION] = plain.pop(name)
+    return plain
+
+
+def test_richer_features_hold_the_statistics_once():
+    examples = Examples.join([mixture_shard(0, 4)], 4)
+    assert examples.wet_heard is not None
+    assert torch.equal(examples.wet, examples.wet_heard[..., :DIMENSION])
+    assert examples.wet.data_ptr() == examples.wet_heard.data_ptr()
+
+
+@pytest.mark.parametrize("controller", ["residual", "search"])
+def test_richer_features_reach_the_controller_and_only_statistics_the_proxy(controller):
+    torch.manual_seed(0)
+    examples = Examples.join([mixture_shard(0, 8)], 8)
+    proxy, network = FeatureProxy(4), make_style_network(controls=4, encoder="mixture", controller=controller)
+    fit_proxy(proxy, examples, 0)
+    fit_controller(network, examples, 0, proxy, np.ones(4, bool))
+    heard = examples.dry_heard[:, :].float().reshape(-1, heard_shape("mixture", 0)[0])
+    assert (network.controller.source.mean - heard.mean(0)).abs().max() < 5
+    options = {"seed": 0, "batch": 16, "foreign": 0.5, "regression": 0.3, "continuous": np.ones(4, bool)}
+    loss = controller_loss(network, proxy, examples, **options)(0)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert network.controller.first.weight.grad[:, DIMENSION:].abs().sum() > 0
+    assert own_positions(network, examples, 0).shape == (32, 4)
+
+
+def test_a_controller_that_came_with_means_keeps_them():
+    examples = Examples.join([mixture_shard(0, 4)], 4)
+    network = make_style_network(controls=4, encoder="mixture", controller="residual")
+    assert take_trunk(network.controller)
+    before = network.controller.source.mean.clone()
+    fit_controller(network, examples, 0, FeatureProxy(4), np.ones(4, bool))
+    assert torch.equal(network.controller.source.mean, before)
+
+
+def test_a_residual_controller_behind_an_encoder_of_audio_is_fitted_to_its_embeddings():
+    from blackbox_afx.networks.controller import ResidualController
+    from blackbox_afx.networks.style import StyleNetwork
+
+    examples = Examples.join([shard(0, 4, samples=64)], 4)
+    network = StyleNetwork(Ear(), ResidualController(4, 4))
+    fit_controller(network, examples, 0, FeatureProxy(4), np.ones(4, bool))
+    embedded = Ear()(examples.dry_heard.float().reshape(-1, 64))
+    assert (network.controller.source.mean - embedded.mean(0)).abs().max() < 1e-3
 
 
 def test_an_encoder_that_hears_audio_gets_audio():
@@ -129,8 +191,8 @@ def test_an_encoder_that_hears_audio_gets_audio():
     from blackbox_afx.networks.style import StyleNetwork
 
     examples = Examples.join([shard(k, 4, samples=64) for k in range(2)], 8)
-    assert examples.wet_audio is not None
-    assert examples.wet_audio.shape == (8, 2, 2, 64)
+    assert examples.wet_heard is not None
+    assert examples.wet_heard.shape == (8, 2, 2, 64)
     network = StyleNetwork(Ear(), PaperController(4, 4))
     options = {"seed": 0, "batch": 8, "foreign": 0.5, "regression": 0.3, "continuous": np.ones(4, bool)}
     loss = controller_loss(network, FeatureProxy(4), examples, **options)(0)
