@@ -3,7 +3,7 @@
 Question: which parts can be left out without a loss on one protocol or the other, in the time there is?
 
     python benchmarks/ablation.py --audio recordings/ --where type=speech --minutes 10 --keep parts --out parts.json
-    python benchmarks/ablation.py --audio recordings/ --variants default "no search" --keep parts --out parts.json
+    python benchmarks/ablation.py --audio recordings/ --variants default --minutes 5 --keep parts --out default.json
 
 Every variant learns a controller for the plugins in the same time, seed and data, and is scored on the split `val`:
 what a choice is made by must not be what is reported on. Printed are errors as shares of the input's. Finished
@@ -24,6 +24,7 @@ from blackbox_afx.benchmark.methods import load_methods
 from blackbox_afx.benchmark.pairs import PROTOCOLS, PairMaker
 from blackbox_afx.benchmark.synthetic import run_synthetic
 from blackbox_afx.data import find_audio, load_clips
+from blackbox_afx.networks.controller_file import load_card
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.train.learn import learn
@@ -35,7 +36,9 @@ MORE = Shares(audio=0.75)
 """Four tenths of the time go into the audio stage."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "no search": {"controller": "residual", "controller_options": {}},
+    "no pretrained trunk": {"pretrained": False},
+    "no mixture of spectra, and so no trunk": {"encoder": "statistics"},
+    "with a search through the proxy, and so no trunk": {"controller": "search"},
     "no measured responses": {"shares": Shares(audio=0.0, responses=0.0)},
     "no regression": {"regression": 0.0},
     "no foreign styles": {"foreign": 0.0},
@@ -56,8 +59,10 @@ def recipe_of(variant: str) -> Recipe:
 def trained(options: argparse.Namespace, variant: str) -> Path:
     """Train a variant, unless that was done before."""
     # One of another time or seed is another controller.
-    path = options.keep / f"{variant.replace(' ', '_')}-{options.minutes:g}min-seed{options.seed}.safetensors"
-    if not path.exists():
+    name = "".join(letter if letter.isalnum() else "_" for letter in variant)
+    path = options.keep / f"{name}-{options.minutes:g}min-seed{options.seed}.safetensors"
+    # One of an earlier default, too.
+    if not path.exists() or msgspec.convert(load_card(path).recipe, Recipe) != recipe_of(variant):
         learn(
             [resolve_plugin(name) for name in options.plugins],
             options.audio,
@@ -68,6 +73,7 @@ def trained(options: argparse.Namespace, variant: str) -> Path:
             seed=options.seed,
             jobs=options.jobs,
             resume=path.with_name(path.name + ".run").exists(),
+            force=path.exists(),
         )
     return path
 

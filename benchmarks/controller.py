@@ -1,10 +1,10 @@
-"""Measure how long a controller thinks: statistics of input and reference, then networks and search, on one thread.
+"""Measure how long a controller thinks: features of input and reference, then its networks, on one thread.
 
 Claim: less than 50 ms for 5.5 s of input and as much of the reference, a hundredth of the audio's length.
 
     python benchmarks/controller.py --controller zam_speech channel_strip_speech --json controller.json
 
-``encoder`` is the statistics of both recordings, ``controller`` the networks and the search through the feature proxy.
+``encoder`` is the features of both recordings, ``controller`` the network and, where it searches, its search.
 """
 
 from __future__ import annotations

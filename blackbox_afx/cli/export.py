@@ -41,7 +41,7 @@ def export(
     to
         ardour, dawproject, reascript, rpp, vstpreset, midi or csv.
     out
-        The file to write; for ardour, the folder.
+        The file to write, which gets the format's ending where it has none; for ardour, the folder.
     bpm
         Constant tempo for formats that count in beats; the session's own by default, 120.
     latency
@@ -60,6 +60,9 @@ def export(
     if latency not in ("shift", "none"):
         raise UsageError(f"latency = '{latency}'; expected shift or none")
     session, warnings = _read(result)
+    if not out.suffix:
+        # A DAW offers only files that end as it knows them.
+        out = out.with_name(out.name + writer.suffix)
     if out.resolve() == result.resolve():
         raise UsageError(f"{out} is the result itself; give another name for the export")
     notes: list[str] = []

@@ -72,11 +72,17 @@ class ResidualController(Controller):
 
     Notes
     -----
-    Fit for embeddings whose differences mean something, as decibels do; `fit` standardises both parts.
+    Fit for embeddings whose differences mean something, as decibels do.
+
+    Attributes
+    ----------
+    standardised : bool
+        Whether means and deviations came with what it starts from, and are not to be measured.
     """
 
     def __init__(self, dimension: int, controls: int, width: int = 512, blocks: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
+        self.standardised = False
         self.source = Standardise(dimension)
         self.difference = Standardise(dimension)
         self.first = nn.Linear(2 * dimension, width)
@@ -85,6 +91,11 @@ class ResidualController(Controller):
         self.last = nn.Linear(width, controls)
         with torch.no_grad():
             self.last.weight *= 0.3
+
+    def fit(self, source: Tensor, reference: Tensor) -> None:
+        """Measure means and deviations on embeddings [examples, dimension]."""
+        self.source.fit(source.mean(0), source.std(0))
+        self.difference.fit((reference - source).mean(0), (reference - source).std(0))
 
     def forward(self, source: Tensor, reference: Tensor) -> Tensor:
         """Give positions [batch, controls] in (0, 1) for two embeddings [batch, dimension]."""

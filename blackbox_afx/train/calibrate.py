@@ -16,6 +16,7 @@ from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.budget import SAFETY, StepPlan
 from blackbox_afx.train.guide import GUIDE_SHARE
+from blackbox_afx.train.replan import PASSES, most_steps, step_seconds
 from blackbox_afx.train.response_stage import LEAST
 from blackbox_afx.train.stages import audio_loss, response_stage
 from blackbox_afx.train.warm_start import Examples, controller_loss, proxy_loss
@@ -30,12 +31,8 @@ AUDIO_STAGE_S = 45.0
 """An audio stage shorter than this is left out: its trial alone takes seconds."""
 SHORT_S = 120.0
 """Budgets shorter than this are calibrated more coarsely."""
-STEPS, STEPS_S = 8, 1.5
-"""A trial of a training step ends after so many of them, or seconds."""
 MOST_JUDGED = 0.1
 """Most of the budget that is set aside for one judgement: where it takes longer, learning must not be what pays."""
-PASSES = 40
-"""Most times that a stage goes over all pairs."""
 
 
 def worth_an_audio_stage(run: Run) -> bool:
@@ -70,7 +67,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     examples = Examples.join(shards, count * clips + workers).to(run.device)
     proxy = FeatureProxy(len(run.spec.space)).to(run.device)
     network = make_style_network(controls=len(run.spec.space), **run.network_options).to(run.device)
-    warm_batch = recipe.heard_batch if material.keep_audio else recipe.batch
+    warm_batch = recipe.heard_batch if material.hears == "audio" else recipe.batch
     trial = proxy_loss(proxy, _enough(examples, recipe.batch), run.seed, recipe.batch)
     threads, proxy_s = _best_threads(proxy, trial)
     loss = controller_loss(
@@ -83,7 +80,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         regression=recipe.regression,
         continuous=run.spec.space.continuous,
     )
-    warm_s = _step_s(network, loss)
+    warm_s = step_seconds(network, loss)
     shares = recipe.shares
     worth_a_trial = run.effect_module is not None and worth_an_audio_stage(run)
     audio_s = _audio_step_s(run, book) if worth_a_trial else 0.0
@@ -99,15 +96,15 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         # They would teach nothing that the pairs don't.
         responses, unit = 0, max(time_left, 1.0) / rest
     wanted = max(count * TRIAL_CLIPS, round(shares.pairs * unit / clip_s))
+    stages = [(shares.proxy * unit, proxy_s, recipe.batch), (shares.controller * unit, warm_s, warm_batch)]
+    wanted += more_clips(wanted, clip_s, 2 * recipe.settings, stages)
     wanted = max(1, int(min(wanted, material.most_clips)))
     # Short budgets are cut into smaller pieces: between them the clock is looked at.
     job_s = min(JOB_S, 0.02 * run.clock.budget_s)
     shard_clips = int(np.clip(round(job_s / (clip_s * workers)), 1, 64))
     shard_clips = min(shard_clips, max(1, wanted // (2 * workers)))
     shards_wanted = max(1, wanted // shard_clips)
-    per_pass = max(1.0, shards_wanted * shard_clips * recipe.settings * 2 / warm_batch)
-    most = max(50, round(PASSES * per_pass))
-    most_proxy = max(50, round(PASSES * per_pass * warm_batch / recipe.batch))
+    pairs = shards_wanted * shard_clips * recipe.settings * 2
     left = 1.0 - GUIDE_SHARE if run.method.guide else 1.0
     audio_steps = int(left * audio * unit / audio_s) if audio_s else 0
     if recipe.examples and run.effect_module is not None:
@@ -115,8 +112,8 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     return StepPlan(
         shards=shards_wanted,
         shard_clips=shard_clips,
-        proxy_steps=min(most_proxy, max(10, round(shares.proxy * unit / proxy_s))),
-        warm_steps=min(most, max(10, round(shares.controller * unit / warm_s))),
+        proxy_steps=min(most_steps(pairs, recipe.batch), max(10, round(shares.proxy * unit / proxy_s))),
+        warm_steps=min(most_steps(pairs, warm_batch), max(10, round(shares.controller * unit / warm_s))),
         batch=recipe.batch,
         warm_batch=warm_batch,
         # A handful of steps would only add noise.
@@ -127,6 +124,30 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         threads=threads,
         responses=responses,
     )
+
+
+def more_clips(clips: int, clip_s: float, examples: int, stages: list[tuple[float, float, int]]) -> int:
+    """Say how many more clips to make of the time that stages have left once they went over all pairs often enough.
+
+    Parameters
+    ----------
+    clips : int
+        Planned so far.
+    clip_s : float
+        Seconds that one costs.
+    examples : int
+        Training pairs of one.
+    stages : list of (seconds, seconds a step, pairs a step)
+        What each stage was given.
+    """
+    spare, later_s = 0.0, clip_s
+    for seconds, step_s, batch in stages:
+        needed = most_steps(clips * examples, batch) * step_s
+        if needed < seconds:
+            spare += seconds - needed
+            # Each clip more is also gone over.
+            later_s += PASSES * examples / batch * step_s
+    return int(spare / later_s)
 
 
 def _enough(examples: Examples, batch: int) -> Examples:
@@ -143,24 +164,10 @@ def _best_threads(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> tu
     times = {}
     for threads in sorted({1, min(4, joblib.cpu_count())}):
         torch.set_num_threads(threads)
-        times[threads] = _step_s(network, loss)
+        times[threads] = step_seconds(network, loss)
     best = min(times, key=times.__getitem__)
     torch.set_num_threads(best)
     return best, times[best]
-
-
-def _step_s(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> float:
-    network.train()
-    optimizer = torch.optim.AdamW([weight for weight in network.parameters() if weight.requires_grad], lr=1e-6)
-    times: list[float] = []
-    while len(times) < 2 or (len(times) < STEPS and sum(times) < STEPS_S):
-        began = time.monotonic()
-        optimizer.zero_grad()
-        loss(len(times)).backward()
-        optimizer.step()
-        times.append(time.monotonic() - began)
-    # The first steps allocate. The running average of the weights and the bookkeeping come on top of a bare step.
-    return 1.1 * float(np.median(times[min(2, len(times) - 1) :]))
 
 
 def _audio_step_s(run: Run, book: str) -> float:

@@ -11,9 +11,11 @@ import msgspec
 import numpy as np
 import torch
 
-from blackbox_afx.errors import AfxError, AudioError, OutputError, UsageError
+from blackbox_afx.errors import AfxError, AudioError, OutputError, RecipeError, UsageError
 from blackbox_afx.networks.search import SEARCH_OPTIONS
 from blackbox_afx.networks.style import StyleNetwork, make_style_network
+from blackbox_afx.networks.trunk import RATE as TRUNK_RATE
+from blackbox_afx.networks.trunk import take_trunk
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.profile import Profile
@@ -31,6 +33,7 @@ from blackbox_afx.train.loop import Stage, run_stage
 from blackbox_afx.train.material import Material, name_skipped
 from blackbox_afx.train.methods import find_method
 from blackbox_afx.train.recipe import Recipe
+from blackbox_afx.train.replan import CALIBRATED, PLAN
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.stages import audio_stage, warm_start
 from blackbox_afx.train.warm_start import own_positions
@@ -80,6 +83,8 @@ class Run:
         torch.manual_seed(seed)
         # Before the run has a folder: what is wrong with the recipe should leave nothing behind.
         self.network: StyleNetwork = make_style_network(controls=len(self.spec.space), **self.network_options)
+        # Below its own rate the trunk's highest bands would be empty.
+        started = recipe.pretrained and recipe.sample_rate >= TRUNK_RATE and take_trunk(self.network.controller)
         drawn = torch.get_rng_state()
         self.folder = RunFolder(out, resume=resume, force=force)
         self.identity = {
@@ -113,11 +118,12 @@ class Run:
             recipe,
             minutes=minutes,
             seed=seed,
-            keep_audio=bool(self.network.encoder.hears_audio),
+            hears=self.network.encoder.hears,
         )
         self.scores: dict[str, Scores] = {}
         # What later readers of the card may want to know of the run, beside its data; what earlier sittings noted too.
         self.noted: dict[str, Any] = self.folder.read_json(NOTED) or {}
+        self.noted["pretrained"] = started
         self.best_seen = np.inf
         # A short run can't wait for many pairs to be judged.
         self.held_out = min(recipe.held_out, max(LEAST_HELD_OUT, round(HELD_OUT_A_MINUTE * minutes)))
@@ -125,18 +131,16 @@ class Run:
     @property
     def network_options(self) -> dict[str, Any]:
         """What `make_style_network` is called with."""
-        recipe = self.recipe
-        # The search goes through a proxy that only a warm start trains, on statistics that only one encoder gives.
-        searches = self.warm and recipe.encoder == "statistics"
-        controller, options = recipe.controller, dict(recipe.controller_options)
-        if controller == "search" and not searches:
-            controller = "residual"
-            for name in SEARCH_OPTIONS:
-                options.pop(name, None)
-        if controller == "search":
+        recipe, options = self.recipe, dict(self.recipe.controller_options)
+        if recipe.controller == "search":
+            if not self.warm:
+                raise RecipeError(
+                    "controller = 'search' without a warm start; it searches through the feature proxy that only "
+                    "a warm start trains; choose the controller 'residual' or 'paper'"
+                )
             # What a file leaves out would follow the defaults of the version that reads it.
             options = SEARCH_OPTIONS | options
-        return {"encoder": recipe.encoder, "controller": controller, **options}
+        return {"encoder": recipe.encoder, "controller": recipe.controller, **options}
 
     def _effect_module(self, proxies: tuple[str, ...]) -> torch.nn.Module | None:
         if not self.method.has_audio_stage:
@@ -261,7 +265,7 @@ class Run:
         if self.warm:
             examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
             self.ticker.keep()
-            warm_start(self, plan, examples, judge)
+            plan = warm_start(self, plan, examples, judge)
             if self.method.guide and plan.audio_steps:
                 around = own_positions(self.network, examples, self.seed)
             del examples
@@ -295,20 +299,21 @@ class Run:
 
     def plan(self, book: str, judge: Judge) -> StepPlan:
         """Read the stored step plan, or calibrate and store one."""
-        stored = self.folder.read_json("plan.json")
+        stored = self.folder.read_json(PLAN)
         if stored is not None:
             try:
                 plan = msgspec.convert(stored, StepPlan)
             except msgspec.ValidationError as error:
                 raise OutputError(
-                    f"{self.folder.path / 'plan.json'}: not a step plan of this version ({error}); "
+                    f"{self.folder.path / PLAN}: not a step plan of this version ({error}); "
                     "give --force to start afresh"
                 ) from None
             torch.set_num_threads(plan.threads)
             return plan
         self.tick("calibrate", 0.0, "measuring what a pair and a step cost here")
         plan = calibrate(self, book, judge) if self.warm else calibrate_audio(self, book, judge)
-        self.folder.write_json("plan.json", msgspec.to_builtins(plan))
+        self.folder.write_json(PLAN, msgspec.to_builtins(plan))
+        self.folder.write_json(CALIBRATED, True)
         return plan
 
 

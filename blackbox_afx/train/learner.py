@@ -56,12 +56,11 @@ def wants_warm_start(recipe: Recipe, method: Method) -> bool:
 def fit_standardisation(network: StyleNetwork, pairs: Callable[[int], dict[str, Tensor]]) -> None:
     """Measure a residual controller's standardisation on a few training pairs, where no warm start does."""
     controller = network.controller
-    if not isinstance(controller, ResidualController):
+    if not isinstance(controller, ResidualController) or controller.standardised:
         return
     with torch.no_grad():
         batches = [pairs(-100 - k) for k in range(FIT_BATCHES)]
         source, reference = (
             torch.cat([network.encoder(batch[name]) for batch in batches]) for name in ("source", "reference")
         )
-        controller.source.fit(source.mean(0), source.std(0))
-        controller.difference.fit((reference - source).mean(0), (reference - source).std(0))
+        controller.fit(source, reference)

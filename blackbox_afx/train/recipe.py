@@ -98,6 +98,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Of the audio stage: largest gradient norm, weight decay, decay of the moving average of the weights.
     weights : {"float32", "int8"}
         How the controller file holds large matrices; "int8" takes a quarter of the bytes.
+    pretrained : bool
+        Start from the trunk that comes with this package, where encoder and controller have its shape.
     shares : Shares
     """
 
@@ -105,8 +107,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     plugins: tuple[str, ...] = ()
     minutes: float = 20.0
     method: str = "orthogonal"
-    encoder: str = "statistics"
-    controller: str = "search"
+    encoder: str = "mixture"
+    controller: str = "residual"
     controller_options: dict[str, Any] = {}
     sample_rate: int = 24000
     segment: int = 65536
@@ -121,7 +123,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     heard_batch: int = 8
     audio_batch: int = 24
     proxy_rate: float = 1e-3
-    controller_rate: float = 5e-4
+    controller_rate: float = 1e-3
     audio_rate: float = 5e-5
     regression: float = 0.3
     hold: float = 3.0
@@ -136,6 +138,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     weight_decay: float = 0.01
     average: float = 0.9
     weights: Literal["float32", "int8"] = "float32"
+    pretrained: bool = True
     shares: Shares = Shares()
 
     def __post_init__(self) -> None:

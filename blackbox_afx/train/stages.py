@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.learner import fit_standardisation
 from blackbox_afx.train.loop import Stage, step_seed
 from blackbox_afx.train.patches import SettingPlan
+from blackbox_afx.train.replan import replan
 from blackbox_afx.train.response_stage import ResponseStage
 from blackbox_afx.train.warm_start import Examples, controller_loss, fit_controller, fit_proxy, proxy_loss
 
@@ -44,8 +46,8 @@ def response_stage(run: Run, proxy: FeatureProxy) -> ResponseStage:
     )
 
 
-def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> None:
-    """Train the feature proxy, then the controller through it."""
+def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> StepPlan:
+    """Train the feature proxy, then the controller through it; give the plan as it was kept to."""
     recipe = run.recipe
     torch.manual_seed(step_seed(run.seed, "proxy", -1))
     examples = examples.to(run.device)
@@ -62,24 +64,28 @@ def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> No
     )
     run.train(stage, proxy, proxy_loss(proxy, examples, run.seed, plan.batch))
     fit_controller(run.network, examples, run.seed, proxy, run.spec.space.continuous)
-    stage = Stage(
-        name="controller",
-        steps=plan.warm_steps,
-        learning_rate=recipe.controller_rate,
-        weight_decay=0.05,
-        reserve_s=END_RESERVE_S + 2 * plan.score_s,
-    )
-    loss = controller_loss(
-        run.network,
-        proxy,
-        examples,
+    loss_of = functools.partial(
+        controller_loss,
+        proxy=proxy,
+        examples=examples,
         seed=run.seed,
         batch=plan.warm_batch,
         foreign=recipe.foreign,
         regression=recipe.regression,
         continuous=run.spec.space.continuous,
     )
-    run.train(stage, run.network, loss, run.look(plan.warm_steps, recipe.shares.controller, plan, judge))
+    reserve_s = END_RESERVE_S + 2 * plan.score_s
+    plan = replan(run, plan, len(examples.index), loss_of, reserve_s)
+    stage = Stage(
+        name="controller",
+        steps=plan.warm_steps,
+        learning_rate=recipe.controller_rate,
+        weight_decay=0.05,
+        reserve_s=reserve_s,
+    )
+    look = run.look(plan.warm_steps, recipe.shares.controller, plan, judge)
+    run.train(stage, run.network, loss_of(run.network), look)
+    return plan
 
 
 def audio_loss(run: Run, book: str, guide: Guide | None = None) -> AudioLoss:

@@ -80,6 +80,13 @@ def test_what_one_sees(afx: Run, saved: Path) -> None:
     assert f"wrote {saved.parent / 'out.rpp'}" in done.stderr
 
 
+@pytest.mark.parametrize(("name", "made"), [("song", "song.dawproject"), ("song.v2.dawproject", "song.v2.dawproject")])
+def test_a_name_without_an_ending_gets_the_formats(afx: Run, saved: Path, name: str, made: str) -> None:
+    done = afx("export", saved, "--to", "dawproject", "--out", saved.parent / name)
+    assert done.returncode == 0
+    assert (saved.parent / made).is_file()
+
+
 def test_tempo_latency_and_eps(afx: Run, tmp_path: Path) -> None:
     saved = save(example_session(tmp_path, latency=480), tmp_path)
     out = tmp_path / "out.dawproject"

@@ -1,0 +1,91 @@
+"""Give the controller's stage the steps that the time left has room for, once the stages before it are done.
+
+The calibration at the start of a run is short, and whatever else the machine did in those seconds is in it. By the
+time the proxy is trained, it is known how much of the budget is really left.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from blackbox_afx.networks.style import StyleNetwork
+from blackbox_afx.train.budget import SAFETY, StepPlan
+
+if TYPE_CHECKING:
+    from blackbox_afx.train.learn import Run
+
+PLAN, CALIBRATED = "plan.json", "calibrated.json"
+"""The second says that this run made the first itself; a plan that was given is kept to."""
+STEPS, STEPS_S = 8, 1.5
+"""A trial of a training step ends after so many of them, or seconds."""
+PASSES = 40
+"""Most times that a stage goes over all pairs."""
+
+
+def replan(
+    run: Run,
+    plan: StepPlan,
+    examples: int,
+    loss_of: Callable[[StyleNetwork], Callable[[int], Tensor]],
+    reserve_s: float,
+) -> StepPlan:
+    """Time a few steps of the controller, and plan as many as fit.
+
+    Parameters
+    ----------
+    run : Run
+    plan : StepPlan
+    examples : int
+        Training pairs that were made.
+    loss_of : callable
+        Makes the stage's loss for a network; the run's own is left as it is.
+    reserve_s : float
+        Seconds that must be left after the stage.
+
+    Returns
+    -------
+    StepPlan
+        Also written to the run's folder, once: a resumed run keeps to it.
+    """
+    if not run.folder.read_json(CALIBRATED):
+        return plan
+    shares = run.recipe.shares
+    left = max(run.clock.left_s - reserve_s, 0.0)
+    if plan.audio_steps:
+        left *= shares.controller / (shares.controller + shares.audio)
+    with torch.random.fork_rng(devices=[]):
+        trial = copy.deepcopy(run.network)
+        seconds = step_seconds(trial, loss_of(trial))
+    steps = int(SAFETY * left / seconds)
+    plan = msgspec.structs.replace(plan, warm_steps=min(max(10, steps), most_steps(examples, plan.warm_batch)))
+    run.folder.write_json(PLAN, msgspec.to_builtins(plan))
+    run.folder.write_json(CALIBRATED, False)
+    return plan
+
+
+def most_steps(examples: int, batch: int) -> int:
+    """Say how many steps are worth taking on so many training pairs."""
+    return max(50, round(PASSES * max(1.0, examples / batch)))
+
+
+def step_seconds(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> float:
+    """Time a few steps of a network that nobody needs afterwards."""
+    network.train()
+    optimizer = torch.optim.AdamW([weight for weight in network.parameters() if weight.requires_grad], lr=1e-6)
+    times: list[float] = []
+    while len(times) < 2 or (len(times) < STEPS and sum(times) < STEPS_S):
+        began = time.monotonic()
+        optimizer.zero_grad()
+        loss(len(times)).backward()
+        optimizer.step()
+        times.append(time.monotonic() - began)
+    # The first steps allocate. The running average of the weights and the bookkeeping come on top of a bare step.
+    return 1.1 * float(np.median(times[min(2, len(times) - 1) :]))

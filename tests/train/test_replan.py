@@ -1,0 +1,79 @@
+"""The controller's steps follow from the time that is left, once, and only where the run planned them itself."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+import torch
+
+from blackbox_afx.networks.style import make_style_network
+from blackbox_afx.train.budget import Clock, StepPlan
+from blackbox_afx.train.recipe import Recipe
+from blackbox_afx.train.replan import CALIBRATED, PASSES, PLAN, replan
+from blackbox_afx.train.run_folder import RunFolder
+
+STEP_S = 0.02
+PLANNED = StepPlan(
+    shards=1,
+    shard_clips=1,
+    proxy_steps=1,
+    warm_steps=7,
+    batch=4,
+    warm_batch=4,
+    audio_steps=0,
+    audio_batch=1,
+    held_out=2,
+    score_s=0.1,
+    threads=1,
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = RunFolder(tmp_path / "c.safetensors", resume=False, force=False)
+    network = make_style_network(controls=1, width=8, blocks=1)
+    return SimpleNamespace(folder=folder, network=network, recipe=Recipe(), clock=Clock(0.5))
+
+
+def slow(network):
+    """A loss that takes a known time."""
+
+    def loss(step: int) -> torch.Tensor:
+        time.sleep(STEP_S)
+        return sum(weight.square().sum() for weight in network.parameters())
+
+    return loss
+
+
+def test_a_plan_that_was_given_is_kept(run):
+    assert replan(run, PLANNED, 10**6, slow, 0.0) == PLANNED
+
+
+def test_steps_fill_the_time_left_and_are_planned_once(run):
+    run.folder.write_json(CALIBRATED, True)
+    before = [weight.clone() for weight in run.network.parameters()]
+    made = replan(run, PLANNED, 10**6, slow, reserve_s=10.0)
+    # 20 of 30 seconds, at 20 ms and what the optimiser and a busy machine take.
+    assert 20 / STEP_S / 4 < made.warm_steps < 20 / STEP_S
+    assert msgspec.structs.replace(made, warm_steps=7) == PLANNED
+    assert msgspec.convert(run.folder.read_json(PLAN), StepPlan) == made
+    assert replan(run, made, 10**6, slow, reserve_s=25.0) == made
+    assert all(torch.equal(old, new) for old, new in zip(before, run.network.parameters(), strict=True))
+
+
+def test_an_audio_stage_keeps_its_share(run):
+    shares = msgspec.structs.replace(run.recipe.shares, controller=0.1, audio=0.9)
+    run.recipe = msgspec.structs.replace(run.recipe, shares=shares)
+    run.folder.write_json(CALIBRATED, True)
+    made = replan(run, msgspec.structs.replace(PLANNED, audio_steps=5), 10**6, slow, reserve_s=0.0)
+    assert made.warm_steps < 0.1 * 30 / STEP_S
+
+
+def test_few_pairs_are_not_gone_over_for_ever_and_late_stages_get_a_little(run):
+    run.folder.write_json(CALIBRATED, True)
+    assert replan(run, PLANNED, 4, slow, 0.0).warm_steps == max(50, PASSES)
+    run.folder.write_json(CALIBRATED, True)
+    assert replan(run, PLANNED, 10**6, slow, 1000.0).warm_steps == 10
