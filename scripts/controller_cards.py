@@ -21,6 +21,10 @@ HEARD = {
     "music": "music of open games and of free musicians (CC0, CC-BY and CC-BY-SA: Beat Feet, Everything is Free, "
     "OpenClonk, Open Surge, Phonograph, Sonic Pi, The Secret Chronicles, Tuxemon, Valyria Tear)",
 }
+BEGINNING = (
+    "- began from the mixture and the trunk that were [learned beforehand](../../docs/pretrained.md), on the training "
+    "split of the same speech and music."
+)
 PROTOCOLS = {
     "self": "A random setting of the chain made the target (`--protocol self`)",
     "paper": "Other effects made input and target, which the chain can't undo and redo entirely (`--protocol paper`)",
@@ -49,9 +53,10 @@ def card(name: str) -> str:
         "```",
         "",
         f"- hears mono at {about.sample_rate} Hz, whatever rate the plugins render at.",
-        f"- learned in {about.minutes:g} minutes on one core from {clips} clips and {responses} responses of "
+        f"- learned in at most {about.minutes:g} minutes on one core from {clips} clips and {responses} responses of "
         f"the chain, seed {about.seed}; working set of {train['minutes']:g} minutes, {train['speakers']} "
         f"{'speakers' if kind == 'speech' else 'artists'}.",
+        *([BEGINNING] if about.network["encoder"] == "mixture" else []),
         *([f"- the deadline cut short: {', '.join(cut)}."] if cut else []),
         f"- heard: {HEARD[kind]}.",
         "- its matrices are kept in 8 bits.",
