@@ -127,7 +127,9 @@ def test_what_a_sitting_noted_is_there_in_the_next(tmp_path):
 
     sitting(resume=False).note("proxies", {"mine": 0.9})
     later = sitting(resume=True)
-    assert later.noted == {"proxies": {"mine": 0.9}}
+    assert later.noted["proxies"] == {"mine": 0.9}
     later.note("proxies", {})
     later.note("responses", {"error_db": 0.5})
-    assert sitting(resume=True).noted == {"proxies": {"mine": 0.9}, "responses": {"error_db": 0.5}}
+    # Whether it began from the trunk every sitting sees for itself.
+    expected = {"pretrained": True, "proxies": {"mine": 0.9}, "responses": {"error_db": 0.5}}
+    assert sitting(resume=True).noted == expected
