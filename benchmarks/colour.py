@@ -47,10 +47,10 @@ def errors_of(rng: np.random.Generator, first: np.ndarray, second: np.ndarray) -
     """Give the errors of no difference, of mean spectra and of colours for two halves of one clip."""
     whole, half = np.concatenate([first, second]), len(first)
     one, other = (style(rng, whole, RATE, quick=True) for style in (corrupt_input, corrupt_target))
-    heard = [active_shapes(spectra(part, RATE).decibels) for part in (one[:half], other[half:])]
-    truth = spectra(other[:half], RATE).decibels - spectra(one[:half], RATE).decibels
-    loud = spectra(one[:half], RATE).decibels.max(1)
-    truth = truth[loud > loud.max() - 40].mean(0)
+    before, wanted, after = (spectra(part, RATE).decibels for part in (one[:half], other[:half], other[half:]))
+    heard = [active_shapes(before), active_shapes(after)]
+    loud = before.max(1)
+    truth = (wanted - before)[loud > loud.max() - 40].mean(0)
     by_mean = heard[1].mean(0) - heard[0].mean(0)
     by_colour = shipped_mixture().separate(heard[1])[0] - shipped_mixture().separate(heard[0])[0]
     truth, by_mean, by_colour = (part - part.mean() for part in (truth, by_mean, by_colour))

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from blackbox_afx.data import find_audio, load_clips
 from blackbox_afx.features.mixture import FILE, Mixture, active_shapes
@@ -98,9 +99,7 @@ def turned(mixture: Mixture, frames: np.ndarray, rng: np.random.Generator) -> tu
     count, total = np.zeros(classes), np.zeros_like(mixture.means, np.float64)
     square = np.zeros(frames.shape[1])
     for part in np.array_split(frames, max(1, len(frames) // 8192)):
-        votes = mixture.votes(part)
-        share = np.exp(votes - votes.max(1, keepdims=True))
-        share /= share.sum(1, keepdims=True)
+        share = softmax(mixture.votes(part), axis=1)
         count += share.sum(0)
         total += share.T @ part
         square += ((part - share @ mixture.means) ** 2).sum(0)

@@ -33,10 +33,11 @@ from blackbox_afx.networks.controller import ResidualController
 from blackbox_afx.networks.packing import pack
 from blackbox_afx.networks.residual import fast_matrices
 from blackbox_afx.networks.search import Expectation
-from blackbox_afx.networks.trunk import BLOCKS, FILE, WIDTH, trunk_of
+from blackbox_afx.networks.trunk import BLOCKS, FILE, RATE, WIDTH, trunk_of
+from blackbox_afx.train.pairs import shortest_half
 from blackbox_afx.train.versions import versions
 
-RATE, SEGMENT, SHORTEST = 24000, 65536, 32768
+SEGMENT = 65536
 STYLES, SHARD = 3, 100
 OTHER_EFFECTS = 0.15
 """Share of styles that a further effect is part of."""
@@ -105,7 +106,7 @@ def make(audio: Path, kind: str, split: str, seed: int, shard: int, place: Path)
     rng = np.random.default_rng([seed, shard, len(kind), len(split)])
     cents = 200.0 if split == "train" else 0.0
     book = clips_of(audio, kind, split, seed)
-    sampler = ClipSampler(rng, book, SEGMENT, SHORTEST, balance_speakers=True, max_cents=cents)
+    sampler = ClipSampler(rng, book, SEGMENT, shortest_half(SEGMENT), balance_speakers=True, max_cents=cents)
     made = np.zeros((SHARD, 2, STYLES, 2, coloured_dimension()), np.float16)
     for clip in made:
         first, second = sampler.draw()

@@ -18,8 +18,7 @@ import scipy.fft
 
 from blackbox_afx.benchmark.methods import ControllerMethod, load_methods
 from blackbox_afx.errors import UsageError
-from blackbox_afx.features.mixture import coloured_statistics
-from blackbox_afx.features.statistics import statistics
+from blackbox_afx.features.hearing import Hears, hear
 from blackbox_afx.metrics.mel import mel_filterbank
 
 
@@ -69,22 +68,20 @@ class Statistics:
     """Our statistics of spectrum, level and dynamics, before any learning."""
 
     name, rate = "statistics", 24000
+    hears: Hears = "statistics"
     about = "statistics of spectrum, level and dynamics, nothing learned"
 
     def embed(self, audio: np.ndarray) -> np.ndarray:
         """Embed float32 [samples] as [dimension]."""
-        return statistics(audio, self.rate)
+        return hear(self.hears, audio, self.rate)
 
 
 class Coloured(Statistics):
     """The same, and what the mixture of short-time spectra that comes with the package says of colour and content."""
 
     name = "mixture"
+    hears: Hears = "mixture"
     about = "statistics, and colour and occupancy by a mixture of spectra learned on other recordings"
-
-    def embed(self, audio: np.ndarray) -> np.ndarray:
-        """Embed float32 [samples] as [dimension]."""
-        return coloured_statistics(audio, self.rate)
 
 
 class ControllerEmbedder:

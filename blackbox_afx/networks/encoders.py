@@ -54,7 +54,7 @@ class PaperEncoder(nn.Module):
     @staticmethod
     def prepare(audio: np.ndarray, sample_rate: int) -> np.ndarray:
         """Return the audio itself: the window is learned, so the spectrum can't be cached."""
-        return np.ascontiguousarray(audio, np.float32)
+        return hear("audio", audio, sample_rate)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Embed audio [batch, samples] as unit vectors [batch, 1024]."""

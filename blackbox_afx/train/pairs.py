@@ -16,7 +16,7 @@ import numpy as np
 from blackbox_afx.data.corruptions import corrupt_input, corrupt_target, paper_pair
 from blackbox_afx.data.segments import ClipSampler
 from blackbox_afx.errors import PluginError
-from blackbox_afx.features.hearing import Hears, hear, heard_shape
+from blackbox_afx.features.hearing import FEATURES, Hears, hear, heard_shape
 from blackbox_afx.features.statistics import DIMENSION, statistics
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.jobs import audio_flaw
@@ -91,14 +91,16 @@ def make_pairs(
         "values": np.zeros((clips, settings, len(space)), np.float32),
         "valid": np.ones((clips, settings), bool),
     }
+    # Richer features begin with the statistics, which are then not kept twice.
+    richer = hears in FEATURES and hears != "statistics"
     for name, shape in sides.items():
-        if hears != "mixture":
+        if not richer:
             made[name] = np.zeros((*shape, DIMENSION), np.float16)
         if hears != "statistics":
             made[f"{name}_heard"] = np.zeros((*shape, *heard_shape(hears, segment)), np.float16)
 
     def keep(name: str, place: Any, halves: tuple[np.ndarray, ...]) -> None:
-        if hears != "mixture":
+        if not richer:
             made[name][place] = [statistics(part, rate) for part in halves]
         if hears != "statistics":
             # What reaches beyond half precision is broken anyway.

@@ -237,9 +237,7 @@ def controller_loss(
     distance = SoundDistance().to(examples.dry.device)
     weight = torch.as_tensor(np.where(continuous, 1.0, 3.0), dtype=torch.float32, device=examples.dry.device)
 
-    hears_statistics = examples.dry_heard is None
-    styles = examples.other.shape[1]
-    heard = examples.heard
+    heard, styles, hears_audio = examples.heard, examples.other.shape[1], network.encoder.hears == "audio"
 
     def joined(own: Tensor, foreign_rows: Tensor) -> Tensor:
         # In place: `own` is a copy already.
@@ -252,11 +250,12 @@ def controller_loss(
         strange, side = clip[known:], half[known:]
         # Any coloured input of a clip may have to become any of its results.
         first, second = torch.randint(styles, (2, len(strange)), device=strange.device)
-        source = joined(examples.dry[clip, half], examples.rough[strange, first, side])
+        told = joined(heard("dry")[clip, half], heard("rough")[strange, first, side])
+        # Features begin with the statistics.
+        source = told[:, :DIMENSION]
+        if hears_audio:
+            source = joined(examples.dry[clip, half], examples.rough[strange, first, side])
         target = joined(examples.wet[clip, setting, half], examples.other[strange, second, side])
-        told = source
-        if not hears_statistics:
-            told = joined(heard("dry")[clip, half], heard("rough")[strange, first, side])
         reference = joined(heard("wet")[clip, setting, 1 - half], heard("other")[strange, second, 1 - side])
         expected = None
         with fast_matrices():

@@ -14,21 +14,9 @@ from blackbox_afx.train.budget import Clock, StepPlan
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.replan import CALIBRATED, PASSES, PLAN, replan
 from blackbox_afx.train.run_folder import RunFolder
+from tests.train.runs import PLAN as PLANNED
 
 STEP_S = 0.02
-PLANNED = StepPlan(
-    shards=1,
-    shard_clips=1,
-    proxy_steps=1,
-    warm_steps=7,
-    batch=4,
-    warm_batch=4,
-    audio_steps=0,
-    audio_batch=1,
-    held_out=2,
-    score_s=0.1,
-    threads=1,
-)
 
 
 @pytest.fixture
@@ -58,7 +46,7 @@ def test_steps_fill_the_time_left_and_are_planned_once(run):
     made = replan(run, PLANNED, 10**6, slow, reserve_s=10.0)
     # 20 of 30 seconds, at 20 ms and what the optimiser and a busy machine take.
     assert 20 / STEP_S / 4 < made.warm_steps < 20 / STEP_S
-    assert msgspec.structs.replace(made, warm_steps=7) == PLANNED
+    assert msgspec.structs.replace(made, warm_steps=PLANNED.warm_steps) == PLANNED
     assert msgspec.convert(run.folder.read_json(PLAN), StepPlan) == made
     assert replan(run, made, 10**6, slow, reserve_s=25.0) == made
     assert all(torch.equal(old, new) for old, new in zip(before, run.network.parameters(), strict=True))
