@@ -188,15 +188,17 @@ def _cut_at_points(case: Case) -> np.ndarray:
     return np.concatenate(pieces, axis=1)[:, 2 * pad :]
 
 
-def test_dry_audio_with_exit_status_0_is_caught(tmp_path: Path) -> None:
-    """An Ardour that was told of no plugin exports the input as if nothing were wrong; the bench does not take it."""
+def test_dry_audio_is_caught(tmp_path: Path) -> None:
+    """An Ardour that was told of no plugin exports the input as if nothing were wrong; the bench does not take it.
+
+    Its exit status tells nothing of this: it is 0, or now and then that of Ardour's abort on its way out, after the file.
+    """
     case = make_case(tmp_path, ("ZamEQ2",), seconds=0.5)
     made = export(case.session, "ardour", tmp_path / "session")
     unaware = ArdourBench(tmp_path / "bench")
     frames, dry = case.audio.shape[1], case.trimmed
     played = unaware.export(made.path, frames, expected=dry)
     assert is_dry(played.audio, dry)
-    assert 0 in played.ends
     with pytest.raises(ArdourError, match="dry input"):
         unaware.export(made.path, frames, dry=dry, expected=dry)
 
