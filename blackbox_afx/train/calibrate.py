@@ -77,6 +77,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         seed=run.seed,
         batch=warm_batch,
         foreign=recipe.foreign,
+        mix=recipe.mix,
         regression=recipe.regression,
         continuous=run.spec.space.continuous,
     )

@@ -66,6 +66,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Share of warm-start examples, and of audio-stage pairs, whose style is not of this chain.
     styles : int
         Inputs and results that other effects make of each clip for those examples.
+    mix : float >= 0
+        Warm-start examples of such styles are blended two by two, features with features, by shares drawn from
+        Beta(mix, mix): blends are recordings that nobody made, and keep a network from knowing those it has by heart
+        (Zhang et al., "mixup", ICLR 2018). 0 for none, as always where the encoder hears audio.
     max_cents : float >= 0
         Half of the training clips are played faster or slower, which moves their pitch by up to this much.
     max_minutes : float
@@ -117,6 +121,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     foreign: float = 0.8
     audio_foreign: float = 0.0
     styles: int = 2
+    mix: float = 0.3
     max_cents: float = 200.0
     max_minutes: float = 120.0
     batch: int = 256
@@ -153,7 +158,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate", "clip_norm"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected more than 0")
-        for name in ("regression", "hold", "weight_decay", "max_cents"):
+        for name in ("regression", "hold", "weight_decay", "max_cents", "mix"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 0 or more")
 

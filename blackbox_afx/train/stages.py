@@ -71,6 +71,7 @@ def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> St
         seed=run.seed,
         batch=plan.warm_batch,
         foreign=recipe.foreign,
+        mix=recipe.mix,
         regression=recipe.regression,
         continuous=run.spec.space.continuous,
     )

@@ -214,6 +214,7 @@ def controller_loss(
     seed: int,
     batch: int,
     foreign: float,
+    mix: float,
     regression: float,
     continuous: np.ndarray,
 ) -> Callable[[int], Tensor]:
@@ -228,6 +229,8 @@ def controller_loss(
     seed, batch : int
     foreign : float, 0 to 1
         Share of the batch whose reference and target went through other effects, so that no setting is known.
+    mix : float >= 0
+        Of Beta(mix, mix), the share by which such examples are blended with others; 0 for none.
     regression : float
         Weight of the squared error of known positions.
     continuous : bool [controls]
@@ -251,12 +254,15 @@ def controller_loss(
         # Any coloured input of a clip may have to become any of its results.
         first, second = torch.randint(styles, (2, len(strange)), device=strange.device)
         told = joined(heard("dry")[clip, half], heard("rough")[strange, first, side])
-        # Features begin with the statistics.
-        source = told[:, :DIMENSION]
-        if hears_audio:
-            source = joined(examples.dry[clip, half], examples.rough[strange, first, side])
         target = joined(examples.wet[clip, setting, half], examples.other[strange, second, side])
         reference = joined(heard("wet")[clip, setting, 1 - half], heard("other")[strange, second, 1 - side])
+        if hears_audio:
+            source = joined(examples.dry[clip, half], examples.rough[strange, first, side])
+        else:
+            if mix and len(strange) > 1:
+                blend((told, target, reference), known, mix)
+            # Features begin with the statistics.
+            source = told[:, :DIMENSION]
         expected = None
         with fast_matrices():
             if isinstance(network.controller, SearchController):
@@ -272,3 +278,17 @@ def controller_loss(
         return total if expected is None else total + distance(expected, target).mean()
 
     return loss
+
+
+def blend(batches: Iterable[Tensor], first: int, mix: float) -> None:
+    """Blend the rows from `first` on with one another, in place, all batches by the same shares of the same rows.
+
+    The larger share is a row's own.
+    """
+    batches = list(batches)
+    rows = len(batches[0]) - first
+    share = torch.distributions.Beta(mix, mix).sample((rows, 1)).to(batches[0])
+    share = torch.maximum(share, 1 - share)
+    other = torch.randperm(rows, device=share.device)
+    for batch in batches:
+        batch[first:] = share * batch[first:] + (1 - share) * batch[first:][other]

@@ -191,7 +191,8 @@ def _cut_at_points(case: Case) -> np.ndarray:
 def test_dry_audio_is_caught(tmp_path: Path) -> None:
     """An Ardour that was told of no plugin exports the input as if nothing were wrong; the bench does not take it.
 
-    Its exit status tells nothing of this: it is 0, or now and then that of Ardour's abort on its way out, after the file.
+    Its exit status tells nothing of this: it is 0, or now and then that of Ardour's abort on its way out, once the
+    file is written.
     """
     case = make_case(tmp_path, ("ZamEQ2",), seconds=0.5)
     made = export(case.session, "ardour", tmp_path / "session")

@@ -18,6 +18,7 @@ from blackbox_afx.networks.trunk import take_trunk
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.warm_start import (
     Examples,
+    blend,
     controller_loss,
     fit_controller,
     fit_proxy,
@@ -107,7 +108,8 @@ def test_losses_are_finite_and_have_gradients(foreign, controller):
     loss.backward()
     assert torch.isfinite(loss)
     assert all(weight.grad is not None for weight in proxy.parameters() if weight.requires_grad)
-    options = {"seed": 0, "batch": 16, "foreign": foreign, "regression": 0.3, "continuous": np.ones(4, bool)}
+    options = {"seed": 0, "batch": 16, "foreign": foreign, "mix": 0.3, "regression": 0.3}
+    options["continuous"] = np.ones(4, bool)
     loss = controller_loss(network, proxy, examples, **options)(0)
     loss.backward()
     assert torch.isfinite(loss)
@@ -119,9 +121,27 @@ def test_batches_leave_the_examples_as_they_were():
     examples = Examples.join([shard(0, 8)], 8)
     before = examples.wet.clone()
     network = make_style_network(controls=4)
-    options = {"seed": 0, "batch": 16, "foreign": 0.5, "regression": 0.3, "continuous": np.ones(4, bool)}
+    options = {"seed": 0, "batch": 16, "foreign": 0.5, "mix": 0.3, "regression": 0.3, "continuous": np.ones(4, bool)}
     controller_loss(network, FeatureProxy(4), examples, **options)(0)
     assert torch.equal(before, examples.wet)
+
+
+def test_blends_are_of_the_same_two_rows_in_every_batch():
+    """Each blend lies between its own row and another, nearer to its own; rows before the first stay."""
+    torch.manual_seed(3)
+    before = torch.randn(40, 5)
+    one, two = before.clone(), 10 * before
+    blend((one, two), 8, 0.3)
+    torch.testing.assert_close(two, 10 * one)
+    torch.testing.assert_close(one[:8], before[:8])
+    for row, own in zip(one[8:], before[8:], strict=True):
+        toward = before[8:] - own
+        size = (toward**2).sum(1)
+        share = torch.where(size > 0, toward @ (row - own) / size.clamp(min=1e-9), 0.0)
+        left = (row - own - share[:, None] * toward).norm(dim=1)
+        assert left.min() < 1e-5
+        assert -1e-6 <= float(share[left.argmin()]) <= 0.5 + 1e-6
+    assert not torch.equal(one[8:], before[8:])
 
 
 class Ear(torch.nn.Module):
@@ -158,7 +178,7 @@ def test_richer_features_reach_the_controller_and_only_statistics_the_proxy(cont
     fit_controller(network, examples, 0, proxy, np.ones(4, bool))
     heard = examples.dry_heard[:, :].float().reshape(-1, heard_shape("mixture", 0)[0])
     assert (network.controller.source.mean - heard.mean(0)).abs().max() < 5
-    options = {"seed": 0, "batch": 16, "foreign": 0.5, "regression": 0.3, "continuous": np.ones(4, bool)}
+    options = {"seed": 0, "batch": 16, "foreign": 0.5, "mix": 0.3, "regression": 0.3, "continuous": np.ones(4, bool)}
     loss = controller_loss(network, proxy, examples, **options)(0)
     loss.backward()
     assert torch.isfinite(loss)
@@ -194,7 +214,7 @@ def test_an_encoder_that_hears_audio_gets_audio():
     assert examples.wet_heard is not None
     assert examples.wet_heard.shape == (8, 2, 2, 64)
     network = StyleNetwork(Ear(), PaperController(4, 4))
-    options = {"seed": 0, "batch": 8, "foreign": 0.5, "regression": 0.3, "continuous": np.ones(4, bool)}
+    options = {"seed": 0, "batch": 8, "foreign": 0.5, "mix": 0.3, "regression": 0.3, "continuous": np.ones(4, bool)}
     loss = controller_loss(network, FeatureProxy(4), examples, **options)(0)
     loss.backward()
     assert all(weight.grad.abs().sum() > 0 for weight in network.controller.layers[0].parameters())
