@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from blackbox_afx.benchmark.bootstrap import bootstrap_ratio
-from blackbox_afx.benchmark.methods import ControllerMethod, load_methods
+from blackbox_afx.benchmark.methods import ControllerMethod, Method, load_methods
 from blackbox_afx.benchmark.pairs import Pair, PairMaker
 from blackbox_afx.benchmark.report import draw_table, summarise_errors, versions
 from blackbox_afx.benchmark.report import markdown as paired_tables
@@ -29,8 +29,8 @@ from blackbox_afx.features.style import style_of
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import AudioRef
-from blackbox_afx.transfer.refine import MATCH_PULL, REFINE_PULL, REFINE_REACH, Refinement, Trial, drive, hearing
-from blackbox_afx.transfer.search import Objective, known_gain, make_search
+from blackbox_afx.transfer.objective import Objective
+from blackbox_afx.transfer.refine import MATCH_PULL, REFINE_PULL, REFINE_REACH, Refinement, Trial, drive, make_trial
 from blackbox_afx.transfer.style_controller import StyleController
 
 PORTION = 8
@@ -71,27 +71,25 @@ def search_pairs(
             np.save(path, pair.source[None])
             target = style_of(statistics(pair.reference, sample_rate))
             objective = Objective(spec.space, target, start, options.pull)
-            search = make_search(
-                options.method, objective, seed=options.seed + pair.index, reach=options.reach, known=known_gain(spec)
-            )
-            job = hearing(spec, AudioRef(path=str(path)), sample_rate)
-            trials.append(Trial(search, objective, job, options.renders))
+            audio = AudioRef(path=str(path))
+            trials.append(make_trial(objective, options, spec, audio, sample_rate, seed=options.seed + pair.index))
         drive(trials, farm)
     return trials
 
 
 class RefinedMethod:
-    """A controller, refined on the plugin by the unpaired reference.
+    """Settings of a controller, or defaults, refined on the plugin by the unpaired reference.
 
     Parameters
     ----------
-    inner : ControllerMethod
+    inner : Method
+        What the search begins with.
     farm : Farm
     options : Refinement
     name : str
     """
 
-    def __init__(self, inner: ControllerMethod, farm: Farm, options: Refinement, *, name: str = "refined") -> None:
+    def __init__(self, inner: Method, farm: Farm, options: Refinement, *, name: str = "refined") -> None:
         self.name, self.spec = name, inner.spec
         self.inner, self.farm, self.options = inner, farm, options
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from blackbox_afx.benchmark.match import RefinedMethod
-from blackbox_afx.benchmark.methods import AnyMethod, SelfRendering, load_methods, make_baseline
+from blackbox_afx.benchmark.methods import AnyMethod, DefaultSettings, SelfRendering, load_methods, make_baseline
 from blackbox_afx.benchmark.pairs import Pair
 from blackbox_afx.benchmark.report import draw_table, summarise_errors, versions
 from blackbox_afx.benchmark.report import markdown as tables
@@ -25,8 +25,9 @@ from blackbox_afx.benchmark.styles import STYLES
 from blackbox_afx.benchmark.synthetic import PORTION, Errors, render, stop_if_hopeless
 from blackbox_afx.data import find_audio, load_clips
 from blackbox_afx.metrics import score_pair
+from blackbox_afx.plugins.chain_spec import ChainSpec
 from blackbox_afx.plugins.farm import Farm
-from blackbox_afx.transfer.refine import REFINE_PULL, REFINE_REACH, Refinement
+from blackbox_afx.transfer.refine import MATCH_PULL, MATCH_REACH, REFINE_PULL, REFINE_REACH, Refinement
 from blackbox_afx.transfer.style_controller import StyleController
 
 METRICS = ("msd", "sce_hz", "rms_db", "lufs_db")
@@ -39,10 +40,12 @@ def run_realistic(
     *,
     audio: str | Path,
     controllers: Sequence[Path] = (),
+    chains: Sequence[ChainSpec] = (),
     where: str | None = None,
     baselines: Sequence[str] = (),
     each: int = 10,
     refine: int = 0,
+    renders: int = 40,
     seed: int = 42,
     segment: int | None = None,
     sample_rate: int | None = None,
@@ -59,6 +62,8 @@ def run_realistic(
     audio : str or Path
         As `find_audio`; the split test.
     controllers : sequence of Path
+    chains : sequence of ChainSpec
+        Set with no controller, by the search behind `afx match`.
     where : str, optional
         As `find_audio`.
     baselines : sequence of str
@@ -68,6 +73,8 @@ def run_realistic(
     refine : int >= 0
         Renders a pair with which each controller's setting is refined, by the search behind `afx transfer --refine`,
         in rows of their own; 0 for none. Controllers that set no plugin have none.
+    renders : int >= 2
+        Renders a pair that the search on `chains` has.
     seed : int
         Deals recordings to styles, and draws settings and pairs.
     segment : int, optional
@@ -115,8 +122,8 @@ def run_realistic(
         warn(f"{item.path} was left out: {item.reason}")
     files = make_style_files(clips, segment=segment, seed=seed)
     drawn = unpaired(files, each=each, seed=seed)
-    chains = [method.spec for method in methods if method.spec is not None]
-    trusted = all(spec.trusted for spec in chains)
+    known = [method.spec for method in methods if method.spec is not None] + list(chains)
+    trusted = all(spec.trusted for spec in known)
     with Farm(jobs if jobs is not None or not trusted else 1) as farm:
         if refine:
             options = Refinement(renders=refine, seed=seed, pull=REFINE_PULL, reach=REFINE_REACH)
@@ -124,19 +131,22 @@ def run_realistic(
             if not setting:
                 warn("nothing is refined, as no controller sets a plugin")
             methods += [RefinedMethod(method, farm, options, name=f"{method.name} refined") for method in setting]
+        search = Refinement(renders=renders, seed=seed, pull=MATCH_PULL, reach=MATCH_REACH)
+        methods += [RefinedMethod(DefaultSettings(spec), farm, search, name=f"match: {spec.label}") for spec in chains]
         errors = _measure([pair for _, _, pair in drawn], methods, farm, rate, progress)
     return {
         "protocol": "realistic",
         "pairs": len(drawn),
         "seed": seed,
         "command": command,
-        "versions": versions(chains),
+        "versions": versions(known),
         "audio": {"folder": str(audio), "where": where, "split": "test", "clips": len(clips.clips)},
         "sample_rate": rate,
         "segment": segment,
         "files": {style: sum(file.style == style for file in files) for style in STYLES},
         "each": each,
         "refine": refine,
+        "renders": renders if chains else 0,
         "chains": {method.name: method.spec.label for method in methods if method.spec is not None},
         "seconds": round(time.perf_counter() - began, 1),
         **summarise_errors(errors, seed),

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.chains import find_chains
 from blackbox_afx.cli.checks import Whole, check_audio
-from blackbox_afx.cli.console import example, note, progress
+from blackbox_afx.cli.console import example, progress
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions
 from blackbox_afx.cli.run_options import check_seed_and_jobs
 from blackbox_afx.errors import UsageError
@@ -84,14 +85,12 @@ def gradients(
     from blackbox_afx.benchmark.gradients import CHAINS, run_gradients
     from blackbox_afx.benchmark.gradients import markdown as table
     from blackbox_afx.benchmark.report import command_line
-    from blackbox_afx.plugins.chain import ChainSpec
-    from blackbox_afx.plugins.resolve import resolve_plugin
     from blackbox_afx.train.guide import GuidePlan
 
-    wanted = [tuple(words.split()) for words in chain] if chain else list(CHAINS)
-    if not all(wanted):
+    wanted = chain or [" ".join(tokens) for tokens in CHAINS]
+    if not all(words.strip() for words in wanted):
         raise UsageError("--chain is empty; expected plugins, for example --chain 'zam_eq2 zam_comp'")
-    specs = [ChainSpec(profiles=tuple(resolve_plugin(token, note=note) for token in tokens)) for tokens in wanted]
+    specs = find_chains(wanted)
     with progress("benchmark", total=1.0) as meter:
         report = run_gradients(
             specs,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from blackbox_afx.cli.chains import find_chains
 from blackbox_afx.cli.checks import Whole, check_audio
-from blackbox_afx.cli.console import example, note, progress, warn
+from blackbox_afx.cli.console import example, progress, warn
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
 from blackbox_afx.errors import UsageError
 
@@ -90,15 +90,9 @@ def match(
     if pull is not None and not 0 <= pull < float("inf"):
         raise UsageError(f"--pull {pull:g}; expected 0 or more")
     from blackbox_afx import shelf
-    from blackbox_afx.plugins.chain import ChainSpec
-    from blackbox_afx.plugins.resolve import resolve_plugin
 
     path = Path(shelf.find("controllers", controller)) if controller else None
-    specs = [
-        ChainSpec(profiles=tuple(resolve_plugin(token, note=note) for token in shlex.split(tokens)))
-        for tokens in (CHAINS if chain is None else chain)
-        if tokens.strip()
-    ]
+    specs = find_chains(CHAINS if chain is None else chain)
     if not specs and path is None:
         raise UsageError("neither --chain nor --controller; expected at least one of them")
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from blackbox_afx import shelf
+from blackbox_afx.cli.chains import find_chains
 from blackbox_afx.cli.checks import Whole, check_audio
 from blackbox_afx.cli.console import example, progress, warn
 from blackbox_afx.cli.reports import DEFAULTS, ReportOptions, check_numbers
@@ -35,9 +36,11 @@ def realistic(
     audio: Path,
     out: Path,
     controller: Annotated[list[str] | None, Several] = None,
+    chain: Annotated[list[str] | None, Several] = None,
     where: str | None = None,
     each: Whole = 10,
     refine: Whole = 0,
+    renders: Whole = 40,
     seed: Whole = 42,
     segment: Whole | None = None,
     sample_rate: Whole | None = None,
@@ -61,12 +64,16 @@ def realistic(
         The JSON file to write.
     controller
         Files that `afx learn` made, or names that `afx list controllers` shows.
+    chain
+        Also set these plugins with no controller, as afx match does: plugins in order, in quotes; several may follow.
     where
         Keep recordings whose columns have these values, such as type=speech,source=a|b.
     each
         Pairs of each of the 25 combinations of styles.
     refine
         Also score each controller's settings after so many renders of refining, as afx transfer --refine makes them.
+    renders
+        The most renders a pair of such a search.
     seed
         Decides styles, settings and pairs.
     segment
@@ -87,8 +94,13 @@ def realistic(
         raise UsageError(f"--each {each}; expected at least 1")
     if refine < 0 or refine == 1:
         raise UsageError(f"--refine {refine}; expected 0 for none, or 2 and more, for example 48")
-    if not controller and not baseline:
-        raise UsageError("neither a controller nor a baseline was given; expected --controller FILE or --baseline NAME")
+    if renders < 2:
+        raise UsageError(f"--renders {renders}; expected 2 or more, for example 40")
+    if not controller and not baseline and not chain:
+        raise UsageError(
+            "neither a controller nor a chain nor a baseline was given; "
+            "expected --controller FILE, --chain PLUGINS or --baseline NAME"
+        )
     plots = [plot] if plot else []
     check_numbers(segment=segment, sample_rate=sample_rate, jobs=jobs, seed=seed)
     check_audio(audio, where)
@@ -99,6 +111,8 @@ def realistic(
 
         check_matchering()
 
+    chains = find_chains(chain or ())
+
     from blackbox_afx.benchmark.realistic import markdown as tables
     from blackbox_afx.benchmark.realistic import run_realistic
     from blackbox_afx.benchmark.report import command_line
@@ -107,10 +121,12 @@ def realistic(
         report = run_realistic(
             audio=audio,
             controllers=paths,
+            chains=chains,
             where=where,
             baselines=baseline or (),
             each=each,
             refine=refine,
+            renders=renders,
             seed=seed,
             segment=segment,
             sample_rate=sample_rate,

@@ -43,7 +43,7 @@ def match(
     renders: Whole = 80,
     seconds: float = 8.0,
     seed: Whole = 0,
-    method: Literal["surrogate", "cma"] = "surrogate",
+    method: Literal["guided", "surrogate", "cma"] = "guided",
     amount: float = 1.0,
     tail: Annotated[bool, Flag] = False,
     plot: Path | None = None,
@@ -79,7 +79,8 @@ def match(
     seed
         The same seed gives the same settings, where the plugin repeats.
     method
-        surrogate predicts what settings sound like from those it heard; cma is CMA-ES, which needs ten times as many.
+        guided begins where quiet impulses through the plugins lead, and predicts what they can't tell from the renders
+        it heard; surrogate predicts alone; cma is CMA-ES, which needs ten times as many.
     amount
         How much of the way from the plugins' defaults: 0 none, 1 all.
     tail

@@ -48,8 +48,8 @@ class ResponseStage:
     plan : SettingPlan
         Says how settings are drawn.
     frequencies : array, shape [knots], optional
-        Where the curve's knots lie, as `blackbox_afx.train.responses.response_db` takes them; by default in the bands
-        of the statistics.
+        Where the curve's knots lie, as `blackbox_afx.features.responses.response_db` takes them; by default in the
+        bands of the statistics.
     rate : int
         Hertz.
     seed : int

@@ -23,8 +23,10 @@ from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.control import ControlSpace
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import AudioRef, CallJob, audio_flaw
+from blackbox_afx.transfer.foretold import Foretold, table_calls, table_job
 from blackbox_afx.transfer.listen import listen
-from blackbox_afx.transfer.search import METHODS, Objective, Search, known_gain, make_search
+from blackbox_afx.transfer.objective import Objective
+from blackbox_afx.transfer.search import METHODS, Search, known_gain, make_search
 
 RATE = 24000
 """Hertz at which recordings are listened to; renders are measured at the file's own rate."""
@@ -49,7 +51,7 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
     seconds : float, 1 to 60
         Length of the excerpt.
     seed : int
-    method : {"surrogate", "cma"}
+    method : {"guided", "surrogate", "cma"}
     pull : float >= 0
         Towards the start.
     reach : float, 0 to 1
@@ -64,7 +66,7 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
     renders: int = 80
     seconds: float = 8.0
     seed: int = 0
-    method: str = "surrogate"
+    method: str = "guided"
     pull: float = MATCH_PULL
     reach: float = MATCH_REACH
 
@@ -92,7 +94,7 @@ class Refined(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     before, after : float or None
         Style distance at the start and at `positions`; None where that render failed.
     renders, failed : int
-        How many the search spent, and how many of them failed.
+        How many the search spent, impulses counted by their samples, and how many renders failed.
     curve : tuple of float
         The best distance after each render.
     interrupted : bool
@@ -125,14 +127,27 @@ class Trial:
     job : callable
         Makes the job that renders one setting [controls] and gives its style.
     renders : int
-        The most.
+        The most; impulses count by the samples that are rendered.
+    tables : callable, optional
+        Makes the job that measures the tables of a setting, for searches that want them; without it they get none.
+    table_calls : float
+        What such a job costs, in renders.
     """
 
     def __init__(
-        self, search: Search, objective: Objective, job: Callable[[np.ndarray], CallJob], renders: int
+        self,
+        search: Search,
+        objective: Objective,
+        job: Callable[[np.ndarray], CallJob],
+        renders: int,
+        tables: Callable[[np.ndarray], CallJob] | None = None,
+        table_calls: float = 0.0,
     ) -> None:
         self.search, self.objective, self.job, self.renders = search, objective, job, renders
+        self.tables, self.table_calls, self.impulses = tables, table_calls, 0.0
         self.points: list[np.ndarray] = []
+        self.heard: list[np.ndarray | None] = []
+        self.spent_at: list[float] = []
         self.distances: list[float] = []
         self.values: list[float] = []
         self.failure = ""
@@ -140,17 +155,38 @@ class Trial:
     @property
     def going(self) -> bool:
         """Whether there is more to render."""
-        return len(self.points) < self.renders and not self.search.done
+        return self.left >= 1 and not self.search.done
+
+    @property
+    def spent(self) -> float:
+        """Renders so far, with impulses."""
+        return len(self.points) + self.impulses
+
+    @property
+    def counted(self) -> int:
+        """The same in whole renders."""
+        return int(np.ceil(self.spent - 1e-9))
+
+    @property
+    def left(self) -> int:
+        """Renders that may still follow."""
+        return int(self.renders - self.spent + 1e-9)
 
     @property
     def failed(self) -> int:
         """How many renders failed."""
         return int(np.sum(~np.isfinite(self.distances)))
 
-    def tell(self, points: np.ndarray, styles: np.ndarray) -> None:
-        """Take the styles [M, K] of settings [M, controls]."""
+    def tell(self, points: np.ndarray, heard: Sequence[np.ndarray | None]) -> None:
+        """Take what settings [M, controls] sounded like: [features] each, None where a render failed."""
+        fine = [k for k, row in enumerate(heard) if row is not None]
+        styles = np.full((len(points), len(self.objective.target)), np.nan)
+        if fine:
+            styles[fine] = self.objective.styles(np.stack([row for row in heard if row is not None]))
         self.search.tell(points, styles)
+        self.spent_at += [self.spent + k + 1 for k in range(len(points))]
         self.points += list(points)
+        self.heard += list(heard)
         self.distances += self.objective.distances(styles).tolist()
         self.values += self.objective.values(points, styles).tolist()
 
@@ -159,12 +195,32 @@ class Trial:
         return int(np.argmin(self.values))
 
     def curve(self) -> list[float]:
-        """Give the distance of the best setting after each render."""
-        best, out = 0, []
-        for count, value in enumerate(self.values):
-            best = count if value < self.values[best] else best
+        """Give the distance of the best setting after each render, impulses counted; of the first one before it."""
+        best, out, known = 0, [], 0
+        for spent in range(1, self.counted + 1):
+            while known < len(self.points) and self.spent_at[known] <= spent + 1e-9:
+                best = known if self.values[known] < self.values[best] else best
+                known += 1
             out.append(self.distances[best])
         return out
+
+    def wanted(self) -> CallJob | None:
+        """Give the job that measures the tables that the search wants, if it does and they can be paid for."""
+        if self.search.wanted is None or self.tables is None or self.left < self.table_calls + 1:
+            return None
+        return self.tables(self.search.wanted)
+
+    def take(self, tables: np.ndarray | None) -> None:
+        """Hand the search what it wanted; None where that failed."""
+        anchor = self.search.wanted
+        assert anchor is not None
+        self.impulses += self.table_calls
+        if tables is None:
+            self.search.take(None)
+            return
+        heard = next(row for point, row in zip(self.points, self.heard, strict=True) if np.array_equal(point, anchor))
+        assert heard is not None
+        self.search.take(Foretold(anchor, heard, tables))
 
 
 def drive(trials: Sequence[Trial], farm: Farm, report: Callable[[], None] = lambda: None) -> None:
@@ -178,26 +234,28 @@ def drive(trials: Sequence[Trial], farm: Farm, report: Callable[[], None] = lamb
         Called after each turn.
     """
     while going := [trial for trial in trials if trial.going]:
-        asked = [trial.search.ask(trial.renders - len(trial.points)) for trial in going]
+        asked = [trial.search.ask(trial.left) for trial in going]
         results = iter(
             farm.run([trial.job(point) for trial, points in zip(going, asked, strict=True) for point in points])
         )
         for trial, points in zip(going, asked, strict=True):
-            styles = np.full((len(points), len(trial.objective.target)), np.nan)
-            for row in styles:
+            rows: list[np.ndarray | None] = []
+            for _ in points:
                 result = next(results)
-                if result.failure is None:
-                    row[:] = result.value
-                else:
+                rows.append(None if result.failure else np.asarray(result.value, np.float64))
+                if result.failure:
                     trial.failure = f"{result.failure.plugin}: {result.failure.message}"
-            trial.tell(points, styles)
+            trial.tell(points, rows)
+        wanting = [(trial, job) for trial in going if (job := trial.wanted()) is not None]
+        for (trial, _), result in zip(wanting, farm.run([job for _, job in wanting]), strict=True):
+            trial.take(None if result.failure else result.value)
         report()
 
 
 def hear_setting(
     worker: Any, spec: ChainSpec, audio: AudioRef, positions: np.ndarray, sample_rate: int, channel: int | None = None
 ) -> np.ndarray:
-    """Render an excerpt and measure the style of one channel, or of their mean; runs in a farm worker.
+    """Render an excerpt and measure the statistics of one channel, or of their mean; runs in a farm worker.
 
     Raises
     ------
@@ -208,7 +266,30 @@ def hear_setting(
     flaw = audio_flaw(made)
     if flaw:
         raise PluginError(f"{spec.label}: {flaw}")
-    return style_of(statistics(made.mean(axis=0) if channel is None else made[channel], sample_rate))
+    return statistics(made.mean(axis=0) if channel is None else made[channel], sample_rate)
+
+
+def make_trial(
+    objective: Objective,
+    options: Refinement,
+    spec: ChainSpec,
+    audio: AudioRef,
+    sample_rate: int,
+    *,
+    seed: int,
+    channel: int | None = None,
+) -> Trial:
+    """Prepare a search on an excerpt that renders are made of."""
+    search = make_search(options.method, objective, seed=seed, reach=options.reach, known=known_gain(spec))
+    seconds = audio.shape()[1] / sample_rate
+    return Trial(
+        search,
+        objective,
+        hearing(spec, audio, sample_rate, channel),
+        options.renders,
+        tables=lambda anchor: table_job(spec, anchor, sample_rate, seconds),
+        table_calls=table_calls(spec, seconds),
+    )
 
 
 def hearing(
@@ -295,12 +376,12 @@ def refine(
     target = style_target(references, options.seconds)
     clip, channel = excerpt(source, options.seconds, trim_db)
     objective = Objective(spec.space, target, start, options.pull)
-    search = make_search(options.method, objective, seed=options.seed, reach=options.reach, known=known_gain(spec))
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="afx-") as folder:
         np.save(Path(folder, "excerpt.npy"), clip)
         audio = AudioRef(path=str(Path(folder, "excerpt.npy")))
-        trial = Trial(search, objective, hearing(spec, audio, info(source).sample_rate, channel), options.renders)
+        rate = info(source).sample_rate
+        trial = make_trial(objective, options, spec, audio, rate, seed=options.seed, channel=channel)
         try:
             drive([trial], farm, lambda: _report(trial, report))
         except KeyboardInterrupt:
@@ -320,7 +401,7 @@ def refine(
         positions=made,
         before=first if np.isfinite(first) else None,
         after=after if np.isfinite(after) else None,
-        renders=len(trial.points),
+        renders=trial.counted,
         failed=trial.failed,
         curve=tuple(trial.curve()),
         interrupted=interrupted,
@@ -338,7 +419,7 @@ def _measured(trial: Trial, farm: Farm, blended: np.ndarray, amount: float) -> t
     (result,) = farm.run([trial.job(blended)])
     if result.failure is not None:
         return blended, np.nan
-    return blended, float(trial.objective.distances(np.asarray(result.value)[None])[0])
+    return blended, float(trial.objective.distances(trial.objective.styles(np.asarray(result.value)[None]))[0])
 
 
 def blend(space: ControlSpace, positions: np.ndarray, amount: float) -> np.ndarray:
@@ -351,4 +432,4 @@ def _report(trial: Trial, report: Report) -> None:
         raise PluginError(
             f"all of the first {len(trial.points)} renders failed; the last: {trial.failure}; nothing was written"
         )
-    report(len(trial.points), trial.distances[0], trial.distances[trial.best()])
+    report(trial.counted, trial.distances[0], trial.distances[trial.best()])

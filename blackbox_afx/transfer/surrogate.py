@@ -13,10 +13,13 @@ Astudillo, Frazier, "Bayesian optimization of composite functions", ICML 2019: m
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import linalg, optimize
+
+if TYPE_CHECKING:
+    from blackbox_afx.transfer.foretold import Foretold
 
 OUTPUTS = 8.0
 """Outputs that count as independent when the kernel is fitted: style numbers are strongly correlated."""
@@ -70,10 +73,18 @@ class Surrogate:
     controls : int
     gain : KnownGain, optional
         Not learned but counted; the process learns what is left of the styles without it.
+
+    Attributes
+    ----------
+    foretold : Foretold or None
+        What impulses say of all settings; may be set at any time. Where it is nearer to the styles seen than the style
+        at its anchor is, the process learns what it leaves.
     """
 
     def __init__(self, controls: int, gain: KnownGain | None = None) -> None:
         self.controls, self.gain = controls, gain
+        self.foretold: Foretold | None = None
+        self._led: Foretold | None = None
         each = np.ones(controls)
         # Logarithms of: linear variances [P], lengths [P], variance of the squared exponential, noise.
         self._prior = np.log(np.concatenate([LINEAR * each, LENGTH * each, [CURVED, NOISE]]))
@@ -92,7 +103,10 @@ class Surrogate:
         """
         if self.gain is not None:
             styles = styles - (points[:, self.gain.control, None] - 0.5) * self.gain.travel
-            points = self._without_gain(points)
+        points = self._without_gain(points)
+        self._led = self._helps(points, styles)
+        if self._led is not None:
+            styles = styles - self._led.styles(points)
         self._points, self._mean = points, styles.mean(axis=0)
         centred = styles - self._mean
         self._scale = max(float(np.sqrt(np.mean(centred**2))), 1e-6)
@@ -133,8 +147,19 @@ class Surrogate:
         mean = rest.mean + (point[control] - 0.5) * travel
         return Prediction(mean=mean, pull_back=pull_back, variance=rest.variance, slope=slope)
 
+    def _helps(self, points: np.ndarray, styles: np.ndarray) -> Foretold | None:
+        """Give what was foretold, unless what was heard says that it leads away."""
+        if self.foretold is None or len(points) < 2:
+            return self.foretold
+        anchor = int(np.abs(points - self._without_gain(self.foretold.anchor)).max(axis=1).argmin())
+        # Where the anchor itself lies, both are right.
+        left = styles - self.foretold.styles(points)
+        left -= left[anchor]
+        return self.foretold if np.sum(left**2) < np.sum((styles - styles[anchor]) ** 2) else None
+
     def _without_gain(self, points: np.ndarray) -> np.ndarray:
-        assert self.gain is not None
+        if self.gain is None:
+            return points
         points = points.copy()
         points[..., self.gain.control] = 0.5
         return points
@@ -148,11 +173,17 @@ class Surrogate:
         slopes = seen * linear - bell[:, None] * gap / lengths
         solved = linalg.cho_solve(self._factor, covariance, check_finite=False)
         variance = CONSTANT + x @ (linear * x) + curved - covariance @ solved
-        power = self._scale**2
-        return Prediction(
-            mean=self._mean + covariance @ self._weights,
+        power, led = self._scale**2, self._led
+        mean = self._mean + covariance @ self._weights
+
+        def pull_back(row: np.ndarray) -> np.ndarray:
             # The Jacobian [K, P] itself would cost P times as much.
-            pull_back=lambda row: slopes.T @ (self._weights @ row),
+            learned = slopes.T @ (self._weights @ row)
+            return learned if led is None else learned + led.pull_back(point, row)
+
+        return Prediction(
+            mean=mean if led is None else mean + led.styles(point[None])[0],
+            pull_back=pull_back,
             variance=power * max(float(variance), 0.0),
             slope=power * 2.0 * (linear * x - slopes.T @ solved),
         )

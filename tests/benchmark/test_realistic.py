@@ -122,13 +122,22 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
     controller = untrained(tmp_path / "c.safetensors", [builtin_profile("ChannelStrip")])
     arguments = ["realistic", "--audio", str(corpus), "--controller", str(controller), "--each", "1"]
     arguments += ["--segment", "16384", "--baseline", "rb-dsp", "--jobs", "1", "--out", str(tmp_path / "r.json")]
-    arguments += ["--refine", "16"]
+    arguments += ["--refine", "16", "--chain", "builtin:PeakFilter builtin:Gain", "--renders", "10"]
     status, out, err = afx(capsys, *arguments, "--plot", str(tmp_path / "r.png"), "--markdown", str(tmp_path / "r.md"))
     assert status == 0, err
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["protocol"] == "realistic"
     assert (report["pairs"], report["seed"]) == (25, 42)
-    assert list(report["ratio"]) == list(report["methods"]) == ["c", "rb-dsp", "c refined"]
+    assert (
+        list(report["ratio"])
+        == list(report["methods"])
+        == [
+            "c",
+            "rb-dsp",
+            "c refined",
+            "match: PeakFilter > Gain",
+        ]
+    )
     for figures in (report["input"], *report["methods"].values(), *report["ratio"].values()):
         assert set(figures) == {*METRICS, "interval"}
     assert set(report["styles"]) == set(STYLES)
@@ -141,15 +150,19 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
     # A controller that learned nothing is mended by what refining renders.
     for metric in ("msd", "lufs_db"):
         assert report["ratio"]["c refined"][metric] < report["ratio"]["c"][metric]
+    # A gain matches the level, if nothing else.
+    assert report["ratio"]["match: PeakFilter > Gain"]["lufs_db"] < 0.5
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "neither a controller nor a baseline"),
+        ([], "neither a controller nor a chain nor a baseline"),
         (["--baseline", "defaults"], "'defaults' needs a chain"),
         (["--baseline", "rb-dsp", "--each", "0"], "--each 0"),
         (["--baseline", "rb-dsp", "--refine", "1"], "--refine 1"),
+        (["--chain", "builtin:Gain", "--renders", "1"], "--renders 1"),
+        (["--chain", "builtin:Gian"], "did you mean 'Gain'"),
     ],
 )
 def test_wrong_requests_are_one_line(tmp_path, capsys, corpus, arguments, told):

@@ -6,10 +6,11 @@ import numpy as np
 import scipy.signal
 import torch
 
+from blackbox_afx.features.filters import impulse
+from blackbox_afx.features.responses import response_db
 from blackbox_afx.features.statistics import BANDS, DIMENSION, LAYOUT, statistics
 from blackbox_afx.proxies.curve import Curve
 from blackbox_afx.proxies.feature_proxy import IN_BANDS, FeatureProxy, filtered
-from blackbox_afx.train.responses import impulse, response_db
 
 
 def data(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

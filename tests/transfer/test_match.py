@@ -116,7 +116,10 @@ def test_refined_settings_can_be_automated(tmp_path, files):
 def test_an_interrupt_keeps_the_best_so_far(tmp_path, files):
     take, reference, _ = files
 
+    told = []
+
     def interrupt(renders: int, before: float, best: float) -> None:
+        told.append(renders)
         if renders >= 17:
             os.kill(os.getpid(), signal.SIGINT)
             threading.Event().wait(5)
@@ -124,7 +127,7 @@ def test_an_interrupt_keeps_the_best_so_far(tmp_path, files):
     search = Refinement(renders=400, seconds=3.0)
     made = match(take, reference, PLUGINS, out=tmp_path / "out.wav", refinement=search, refining=interrupt)
     assert made.refined.interrupted
-    assert made.refined.renders == 17
+    assert 17 <= made.refined.renders == told[-1] < 400
     assert made.refined.after < made.refined.before
     assert made.audio.exists()
     assert "interrupted, the best so far was kept" in made.refined.text
@@ -145,7 +148,7 @@ def test_wrong_requests_are_one_line_and_leave_nothing(tmp_path, files):
         ({"renders": 1}, "1 renders"),
         ({"seconds": 0.2}, "0.2 s"),
         ({"seed": -1}, "seed -1"),
-        ({"method": "magic"}, "surrogate"),
+        ({"method": "magic"}, "guided"),
         ({"pull": -1.0}, "pull -1"),
         ({"reach": 0.0}, "reach 0"),
     ):

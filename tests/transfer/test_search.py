@@ -9,8 +9,9 @@ from blackbox_afx.errors import UsageError
 from blackbox_afx.plugins.control import Control, ControlSpace
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob
+from blackbox_afx.transfer.objective import Objective
 from blackbox_afx.transfer.refine import Trial, drive
-from blackbox_afx.transfer.search import METHODS, Objective, make_search
+from blackbox_afx.transfer.search import METHODS, make_search
 from tests.transfer import search_jobs
 
 
@@ -27,7 +28,9 @@ def space(controls: int, toggles: int = 0, choices: int = 0) -> ControlSpace:
 def search(box: ControlSpace, truth, start, function=search_jobs.sound, *, method="surrogate", renders=40, **options):
     """Search with a made-up plugin for the setting `truth`."""
     pull = options.pop("pull", 0.0)
-    objective = Objective(box, search_jobs.made_up(np.asarray(truth, float)), np.asarray(start, float), pull)
+    objective = Objective(
+        box, search_jobs.made_up(np.asarray(truth, float)), np.asarray(start, float), pull, styles=np.asarray
+    )
     job = lambda point: CallJob(function=function, args=(point,))  # noqa: E731
     trial = Trial(make_search(method, objective, **options), objective, job, renders)
     with Farm(options.pop("jobs", 1)) as farm:
@@ -83,7 +86,7 @@ def test_a_start_that_fails_is_left_behind():
 def test_a_crash_costs_one_setting():
     """Each setting is a job of its own, in a process of its own: the others come back."""
     box, truth = space(2), np.array([0.6, 0.5])
-    objective = Objective(box, search_jobs.made_up(truth), np.array([0.3, 0.3]), 0.0)
+    objective = Objective(box, search_jobs.made_up(truth), np.array([0.3, 0.3]), 0.0, styles=np.asarray)
 
     def job(point: np.ndarray) -> CallJob:
         return CallJob(function=search_jobs.crashes, args=(point,))
