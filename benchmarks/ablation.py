@@ -40,6 +40,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no mixture of spectra, and so no trunk": {"encoder": "statistics"},
     "with a search through the proxy, and so no trunk": {"controller": "search"},
     "no measured responses": {"shares": Shares(audio=0.0, responses=0.0)},
+    "no blended examples": {"mix": 0.0},
     "no regression": {"regression": 0.0},
     "no foreign styles": {"foreign": 0.0},
     "a fifth in foreign styles": {"foreign": 0.2},

@@ -44,7 +44,13 @@ Progress = Callable[[float, float, str], None]
 
 
 def search_pairs(
-    spec: ChainSpec, farm: Farm, pairs: Sequence[Pair], starts: np.ndarray, sample_rate: int, options: Refinement
+    spec: ChainSpec,
+    farm: Farm,
+    pairs: Sequence[Pair],
+    starts: np.ndarray,
+    sample_rate: int,
+    options: Refinement,
+    truths: list[float] | None = None,
 ) -> list[Trial]:
     """Search for all pairs side by side.
 
@@ -58,6 +64,8 @@ def search_pairs(
     sample_rate : int
     options : Refinement
         A pair's seed is `options.seed` plus its index.
+    truths : list, optional
+        Is given the style distances of the settings that made the references; NaN where that render failed.
 
     Returns
     -------
@@ -74,6 +82,13 @@ def search_pairs(
             audio = AudioRef(path=str(path))
             trials.append(make_trial(objective, options, spec, audio, sample_rate, seed=options.seed + pair.index))
         drive(trials, farm)
+        if truths is not None:
+            made = [pair.positions for pair in pairs if pair.positions is not None]
+            heard = farm.run([trial.job(position) for trial, position in zip(trials, made, strict=True)])
+            truths += [
+                np.nan if result.failure else trial.distance_of(result.value)
+                for trial, result in zip(trials, heard, strict=True)
+            ]
     return trials
 
 
@@ -233,10 +248,9 @@ def _search_chain(
     for at in range(0, pairs, PORTION):
         portion = maker.draw(farm, at, min(PORTION, pairs - at))
         starts = np.tile(spec.space.snap(spec.space.defaults), (len(portion), 1))
-        found = search_pairs(spec, farm, portion, starts, maker.sample_rate, ours)
+        known: list[float] = []
+        found = search_pairs(spec, farm, portion, starts, maker.sample_rate, ours, known)
         others = search_pairs(spec, farm, portion, starts, maker.sample_rate, plain) if plain else [None] * len(portion)
-        truths = [pair.positions for pair in portion if pair.positions is not None]
-        known = farm.run([trial.job(truth) for trial, truth in zip(found, truths, strict=True)])
         for pair, trial, other, truth in zip(portion, found, others, known, strict=True):
             curve = trial.curve()
             speakers.append(pair.speaker)
@@ -246,7 +260,7 @@ def _search_chain(
                     curve[0],
                     *(curve[min(count, len(curve)) - 1] for count in marks),
                     other.curve()[-1] if other else np.nan,
-                    np.nan if truth.failure else float(trial.objective.distances(truth.value[None])[0]),
+                    truth,
                 ]
             )
         progress(min(at + PORTION, pairs))

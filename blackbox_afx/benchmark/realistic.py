@@ -24,6 +24,7 @@ from blackbox_afx.benchmark.style_files import LEAD, clip_seconds, make_style_fi
 from blackbox_afx.benchmark.styles import STYLES
 from blackbox_afx.benchmark.synthetic import PORTION, Errors, render, stop_if_hopeless
 from blackbox_afx.data import find_audio, load_clips
+from blackbox_afx.errors import UsageError
 from blackbox_afx.metrics import score_pair
 from blackbox_afx.plugins.chain_spec import ChainSpec
 from blackbox_afx.plugins.farm import Farm
@@ -105,7 +106,10 @@ def run_realistic(
     for method in learned:
         for text in StyleController(method.network, method.card).check_installed(allow_version=allow_version):
             warn(f"{method.name}: {text}")
-    chain = learned[0].spec if learned else None
+    for spec in chains:
+        if not len(spec.space):
+            raise UsageError(f"{spec.label} has no control to set; expected one")
+    chain = learned[0].spec if learned else next(iter(chains), None)
     methods: list[AnyMethod] = [*learned, *(make_baseline(name, chain, seed) for name in baselines)]
     rate = sample_rate or (learned[0].card.sample_rate if learned else 24000)
     segment = segment or round(SEGMENT_S * rate)
@@ -132,7 +136,10 @@ def run_realistic(
                 warn("nothing is refined, as no controller sets a plugin")
             methods += [RefinedMethod(method, farm, options, name=f"{method.name} refined") for method in setting]
         search = Refinement(renders=renders, seed=seed, pull=MATCH_PULL, reach=MATCH_REACH)
-        methods += [RefinedMethod(DefaultSettings(spec), farm, search, name=f"match: {spec.label}") for spec in chains]
+        for number, spec in enumerate(chains, 1):
+            name = f"{spec.label} matched"
+            name += f"-{number}" if name in {method.name for method in methods} else ""
+            methods.append(RefinedMethod(DefaultSettings(spec), farm, search, name=name))
         errors = _measure([pair for _, _, pair in drawn], methods, farm, rate, progress)
     return {
         "protocol": "realistic",

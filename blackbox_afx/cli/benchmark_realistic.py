@@ -112,6 +112,8 @@ def realistic(
         check_matchering()
 
     chains = find_chains(chain or ())
+    if len(chains) < len(chain or ()):
+        raise UsageError("--chain is empty; expected plugins, for example --chain 'zam_eq2 zam_comp'")
 
     from blackbox_afx.benchmark.realistic import markdown as tables
     from blackbox_afx.benchmark.realistic import run_realistic

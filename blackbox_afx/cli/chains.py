@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from blackbox_afx.cli.console import note
+from blackbox_afx.errors import UsageError
 
 if TYPE_CHECKING:
     from blackbox_afx.plugins.chain_spec import ChainSpec
@@ -22,8 +23,12 @@ def find_chains(texts: Iterable[str]) -> list[ChainSpec]:
     from blackbox_afx.plugins.chain_spec import ChainSpec
     from blackbox_afx.plugins.resolve import resolve_plugin
 
-    return [
-        ChainSpec(profiles=tuple(resolve_plugin(token, note=note) for token in shlex.split(text)))
-        for text in texts
-        if text.strip()
-    ]
+    chains = []
+    for text in texts:
+        try:
+            tokens = shlex.split(text)
+        except ValueError as error:
+            raise UsageError(f"--chain {text!r}: {error}; expected plugins, for example 'zam_eq2 zam_comp'") from None
+        if tokens:
+            chains.append(ChainSpec(profiles=tuple(resolve_plugin(token, note=note) for token in tokens)))
+    return chains

@@ -2,7 +2,8 @@
 
 Conventions: statistics as in `blackbox_afx.features.statistics`, B bands; decibels. What lies in bands moves by the
 response there; levels move by as much as all bands together gain, as if they did so at every moment. Spreads and steps
-are left as they are. Near the truth for equalisers and gains, wrong for what depends on level.
+are left as they are. Bands at the floor of decibels stay there, such as those above 8 kHz of a recording that was made
+at 16 kHz. Near the truth for equalisers and gains, wrong for what depends on level.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from blackbox_afx.features.statistics import BANDS, LAYOUT, band_centres
 
 IN_BANDS = ("mean_power", "mean_db", "quantiles", "by_level")
 """Parts of the statistics that a filter moves by its response in each band."""
+FLOOR_DB = -110.0
+"""Where `blackbox_afx.features.bands.decibels` stops."""
 CENTROID_HZ = 20.0
 """The centroid's logarithm is taken of hertz and this."""
 
@@ -43,7 +46,8 @@ def filter_statistics(statistics: np.ndarray, response_db: np.ndarray) -> np.nda
     made = np.repeat(np.asarray(statistics, np.float64)[None], len(response_db), axis=0)
     for name in IN_BANDS:
         place = LAYOUT[name]
-        made[:, place] += np.tile(response_db, (place.stop - place.start) // BANDS)
+        moved = made[:, place] + np.tile(response_db, (place.stop - place.start) // BANDS)
+        made[:, place] = np.where(made[:, place] > FLOOR_DB + 0.5, np.maximum(moved, FLOOR_DB), made[:, place])
     level, loudness, octaves, _ = _moved(statistics, response_db)
     made[:, LAYOUT["levels"]] += level[:, None]
     made[:, LAYOUT["scalars"]] += np.stack([level, level, loudness, octaves], axis=1)
@@ -54,7 +58,9 @@ def pull_back(statistics: np.ndarray, response_db: np.ndarray, row: np.ndarray) 
     """Multiply a row [DIMENSION] by the Jacobian of `filter_statistics` at one response [B]: float64 [B]."""
     slope = np.zeros(BANDS)
     for name in IN_BANDS:
-        slope += row[LAYOUT[name]].reshape(-1, BANDS).sum(0)
+        before = np.asarray(statistics, np.float64)[LAYOUT[name]].reshape(-1, BANDS)
+        moving = (before > FLOOR_DB + 0.5) & (before + response_db > FLOOR_DB)
+        slope += np.where(moving, row[LAYOUT[name]].reshape(-1, BANDS), 0.0).sum(0)
     _, _, _, slopes = _moved(statistics, np.asarray(response_db, np.float64)[None])
     peak, rms, loudness, centroid = row[LAYOUT["scalars"]]
     return slope + np.array([row[LAYOUT["levels"]].sum() + peak + rms, loudness, centroid]) @ slopes

@@ -12,13 +12,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from blackbox_afx.features.foretell import IN_BANDS
 from blackbox_afx.features.statistics import BANDS, DIMENSION, LAYOUT
 from blackbox_afx.networks.residual import ResidualBlock, Standardise
 from blackbox_afx.proxies.curve import Curve
 
 RESPONSE_WIDTH = 256
-IN_BANDS = ("mean_power", "mean_db", "quantiles", "by_level")
-"""Parts of the statistics that a filter moves by its response in each band."""
 
 
 def filtered(statistics: Tensor, response_db: Tensor) -> Tensor:

@@ -4,10 +4,12 @@ A quiet impulse through one plugin alone says how it raises and lowers each band
 Measured at the setting at hand, the *anchor*, and with each control turned, one after the other, to a few places
 between its ends, that gives a table for each control: how many dB it adds in each band, wherever it is turned. The
 tables are added up. For gains, and for bands that don't meet, that is exact over the whole travel; where controls
-depend on one another it holds near the anchor. What compressors, gates and distortions do, no impulse this quiet tells:
-their tables are flat, and what they do has to be learned from renders.
+depend on one another it holds near the anchor. What compressors, gates and distortions do depends on level, which no
+impulse tells: a control that does something else to a loud impulse than to a quiet one has a flat table, and what it
+does has to be learned from renders.
 
-Conventions: P controls, B bands, positions 0 to 1.
+Conventions: P controls, B bands, positions 0 to 1. Impulses are mono and the first channel of what comes out is heard:
+of controls of one side of a stereo plugin the tables say too much or nothing, and renders put that right.
 """
 
 from __future__ import annotations
@@ -33,6 +35,10 @@ NEAR = 0.08
 """Places this near to the anchor are left out: a step as small says more of rounding than of the control."""
 IMPULSE_S = 0.064
 """Seconds of an impulse's render; what rings on longer, at the lowest frequencies, is cut."""
+LOUDER_DB = 48.0
+"""How much louder than the quiet impulse the loud one is: -12 dBFS."""
+SHUT_DB, LEAST_DB = -80.0, 0.25
+"""A response below the first lets nothing through; changes below the second, in the mean over bands, are none."""
 CELLS = 32
 """Cells of a table; between two places it follows a curve without overshoot."""
 
@@ -90,6 +96,9 @@ class Foretold:
 def measure_tables(worker: Any, spec: ChainSpec, anchor: np.ndarray, sample_rate: int) -> np.ndarray:
     """Measure each control's table at a setting; runs in a farm worker.
 
+    A plugin that lets no impulse through there, as a gate that is shut, has flat tables, and so has a control whose
+    effect on a loud impulse is another than on a quiet one.
+
     Parameters
     ----------
     worker : Worker
@@ -109,9 +118,10 @@ def measure_tables(worker: Any, spec: ChainSpec, anchor: np.ndarray, sample_rate
     """
     from scipy.interpolate import PchipInterpolator
 
-    chain, dry = worker.chain(spec), impulse(round(IMPULSE_S * sample_rate))[None]
+    chain, quiet = worker.chain(spec), impulse(round(IMPULSE_S * sample_rate))[None]
+    loud = quiet * np.float32(10 ** (LOUDER_DB / 20))
 
-    def respond(plugin: int, point: np.ndarray) -> np.ndarray:
+    def respond(plugin: int, point: np.ndarray, dry: np.ndarray) -> np.ndarray:
         wet = chain.render_one(plugin, dry, point, sample_rate)
         if flaw := audio_flaw(wet):
             raise PluginError(f"{spec.labels[plugin]}, an impulse: {flaw}")
@@ -119,47 +129,67 @@ def measure_tables(worker: Any, spec: ChainSpec, anchor: np.ndarray, sample_rate
 
     fine = np.linspace(0.0, 1.0, CELLS + 1)
     tables = np.zeros((len(anchor), CELLS + 1, BANDS), np.float32)
+    places = places_of(spec, anchor)
     for plugin, controls in enumerate(spec.slices):
-        here = respond(plugin, anchor)
+        here = respond(plugin, anchor, quiet)
+        if np.median(here) < SHUT_DB:
+            continue
+        louder = respond(plugin, anchor, loud)
         for control in range(controls.start, controls.stop):
-            rows = {float(anchor[control]): np.zeros(BANDS)}
-            for place in places_of(spec, control, float(anchor[control])):
-                point = anchor.copy()
+            point, rows = anchor.copy(), {float(anchor[control]): np.zeros(BANDS)}
+            for place in places[control]:
                 point[control] = place
-                rows[place] = respond(plugin, point) - here
+                there = respond(plugin, point, quiet)
+                if np.median(there) >= SHUT_DB:
+                    rows[place] = there - here
+            # Where a control does most, a loud impulse says whether it does so at any level.
+            most = max(rows, key=lambda place: float(np.abs(rows[place]).mean()))
+            moved = float(np.abs(rows[most]).mean())
+            if moved < LEAST_DB:
+                continue
+            point[control] = most
+            apart = np.abs(respond(plugin, point, loud) - louder - rows[most]).mean()
+            if apart > LEAST_DB + 0.25 * moved:
+                continue
             ordered = sorted(rows)
-            if len(ordered) > 1:
-                curve = PchipInterpolator(ordered, np.stack([rows[place] for place in ordered]))
-                tables[control] = curve(np.clip(fine, ordered[0], ordered[-1]))
+            curve = PchipInterpolator(ordered, np.stack([rows[place] for place in ordered]))
+            tables[control] = curve(np.clip(fine, ordered[0], ordered[-1]))
     return tables
 
 
-def places_of(spec: ChainSpec, control: int, here: float) -> list[float]:
-    """Give the positions that a control is turned to beside where it is."""
-    resolution = float(spec.space.resolution[control])
-    count = PLACES
-    if not spec.space.continuous[control]:
-        choices = round(1.0 / resolution) + 1
-        count = choices if choices <= MOST_CHOICES else PLACES
-    point = spec.space.defaults.copy()
-    places = []
-    for place in np.linspace(0.0, 1.0, count):
-        point[control] = place
-        place = float(spec.space.snap(point)[control])
-        if abs(place - here) > (NEAR if spec.space.continuous[control] else 1e-9):
-            places.append(place)
-    return sorted(set(places))
+def places_of(spec: ChainSpec, anchor: np.ndarray) -> list[list[float]]:
+    """Give the positions that each control is turned to beside where it is."""
+    space = spec.space
+    continuous, defaults = space.continuous, space.defaults
+    choices = np.where(continuous, PLACES, np.round(1.0 / np.maximum(space.resolution, 1e-9)).astype(int) + 1)
+    counts = np.where(choices <= MOST_CHOICES, choices, PLACES)
+    found: list[list[float]] = [[] for _ in defaults]
+    for count in np.unique(counts):
+        members = np.flatnonzero(counts == count)
+        points = np.tile(defaults, (count, 1))
+        points[:, members] = np.linspace(0.0, 1.0, count)[:, None]
+        snapped = space.snap(points)
+        for control in members:
+            near = NEAR if continuous[control] else 1e-9
+            found[control] = sorted({float(x) for x in snapped[:, control] if abs(x - anchor[control]) > near})
+    return found
+
+
+def impulses_of(spec: ChainSpec) -> np.ndarray:
+    """Say how many impulses each plugin gets at the most, int64 [plugins]."""
+    space = spec.space
+    counts = [len(places) + 1 for places in places_of(spec, np.full(len(space), -1.0))]
+    return np.array([2 + sum(counts[part]) for part in spec.slices])
 
 
 def table_calls(spec: ChainSpec, seconds: float) -> float:
-    """Say what tables cost, in renders of the whole chain of so many seconds."""
-    counts = [
-        1 + sum(len(places_of(spec, control, 0.5)) for control in range(part.start, part.stop)) for part in spec.slices
-    ]
-    return float(spec.shares @ counts) * IMPULSE_S / seconds
+    """Say what tables cost at the most, in renders of the whole chain of so many seconds, by the samples rendered."""
+    return float(spec.shares @ impulses_of(spec)) * IMPULSE_S / seconds
 
 
 def table_job(spec: ChainSpec, anchor: np.ndarray, sample_rate: int, seconds: float) -> CallJob:
     """Make the job that measures the tables at a setting."""
-    cost = table_calls(spec, seconds) * spec.cost_s(seconds, sample_rate)
+    # A plugin may have to be loaded anew for each impulse: what is counted as a hang has to be longer than that.
+    loads = sum(count * profile.load_ms / 1e3 for count, profile in zip(impulses_of(spec), spec.profiles, strict=True))
+    cost = table_calls(spec, seconds) * spec.cost_s(seconds, sample_rate) + loads
     return CallJob(function=measure_tables, args=(spec, anchor, sample_rate), spec=spec, cost=cost)

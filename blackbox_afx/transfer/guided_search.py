@@ -36,7 +36,7 @@ class GuidedSearch(SurrogateSearch):
     ) -> None:
         super().__init__(objective, seed=seed, reach=reach, known=known)
         self._known = known
-        self._anchors, self._steps, self._idle, self._trust = 0, 0, 0, TRUST
+        self._anchors, self._steps, self._idle, self._trust = 0, 0, 0, min(TRUST, reach)
         self._spread_out = False
         self._latest: Foretold | None = None
 
@@ -53,10 +53,16 @@ class GuidedSearch(SurrogateSearch):
             self._steps += 1
             self._surrogate.fit(self._seen, self._styles, 0)
             best = self._leader()
-            chosen = self._new(self._descend(best, 1.0, self._trust)[1], self._asked, best)[None]
+            ends = [self._descend(start, 1.0, self._trust) for start in (best, *self._flipped(best))]
+            chosen = self._new(min(ends, key=lambda end: end[0])[1], self._asked, best)[None]
         elif not self._spread_out:
             self._spread_out, self._stalled = True, 0
-            radius = np.where(self._latest.moving, SMALL * self.reach, self.reach)
+            led = self._surrogate.led
+            radius = np.full(len(self.objective.start), self.reach)
+            if led is not None:
+                radius[led.moving] *= SMALL
+            if self._known is not None:
+                radius[self._known.control] *= SMALL
             chosen = self._around(self._leader(), radius, min(SPREAD, most))
         else:
             return super().ask(most)
@@ -74,7 +80,7 @@ class GuidedSearch(SurrogateSearch):
             self._trust *= SHRINK
         elif self._anchors < ANCHORS and len(self._seen):
             leader = self._leader()
-            moved = self._latest is None or np.abs(leader - self._latest.anchor).max() > MOVED
+            moved = self._latest is None or self._away(leader, self._latest.anchor) > MOVED
             self.wanted = leader if moved and (self._latest is not None or not self._anchors) else None
 
     def take(self, foretold: Foretold | None) -> None:
@@ -85,6 +91,13 @@ class GuidedSearch(SurrogateSearch):
             if self._known is not None:
                 foretold.hold(self._known.control)
             self._latest = self._surrogate.foretold = foretold
+
+    def _away(self, point: np.ndarray, anchor: np.ndarray) -> float:
+        """Say how far a setting has moved in what tables are measured for."""
+        away = np.abs(point - anchor)
+        if self._known is not None:
+            away[self._known.control] = 0.0
+        return float(away.max(initial=0.0))
 
     def _leader(self) -> np.ndarray:
         return self._seen[int(np.argmin(self.objective.values(self._seen, self._styles)))]

@@ -1,6 +1,6 @@
 """Search on the plugin itself: find a setting whose render has the style of a reference, within so many renders.
 
-What is rendered is an excerpt of the input, whatever the length of the file; workers send back style vectors, no audio.
+What is rendered is an excerpt of the input, whatever the length of the file; workers send back statistics, no audio.
 Input and reference differ in content, so that no setting brings the distance to 0, and the last bit of it is content,
 not style: settings are therefore pulled towards the start, which for a learned controller is what it said.
 """
@@ -38,6 +38,9 @@ REFINE_PULL, REFINE_REACH = 1.0, 0.2
 """After a controller. On validation pairs, 0.3 lets the search fit content where the controller was right; 3 holds it
 back no better, and 10 loses half of what it mends where the controller was wrong."""
 
+SHARE = 0.25
+"""Tables that cost more than this share of the renders that are left are done without."""
+
 Report = Callable[[int, float, float], None]
 
 
@@ -47,7 +50,7 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
     Parameters
     ----------
     renders : int >= 2
-        The most renders of the excerpt.
+        The most renders of the excerpt, impulses counted by their samples.
     seconds : float, 1 to 60
         Length of the excerpt.
     seed : int
@@ -55,7 +58,7 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
     pull : float >= 0
         Towards the start.
     reach : float, 0 to 1
-        How far from the start the first settings are spread.
+        How far from the start the first settings are spread, and how far a step goes that impulses lead.
 
     Raises
     ------
@@ -96,7 +99,7 @@ class Refined(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     renders, failed : int
         How many the search spent, impulses counted by their samples, and how many renders failed.
     curve : tuple of float
-        The best distance after each render.
+        The best distance after each render, impulses counted.
     interrupted : bool
     """
 
@@ -186,9 +189,14 @@ class Trial:
         self.search.tell(points, styles)
         self.spent_at += [self.spent + k + 1 for k in range(len(points))]
         self.points += list(points)
-        self.heard += list(heard)
+        if self.tables is not None:
+            self.heard += [None if row is None else np.asarray(row, np.float32) for row in heard]
         self.distances += self.objective.distances(styles).tolist()
         self.values += self.objective.values(points, styles).tolist()
+
+    def distance_of(self, heard: np.ndarray) -> float:
+        """Give the style distance of what one setting sounded like, [features]."""
+        return float(self.objective.distances(self.objective.styles(np.asarray(heard, np.float64)[None]))[0])
 
     def best(self) -> int:
         """Give the number of the best render."""
@@ -206,7 +214,7 @@ class Trial:
 
     def wanted(self) -> CallJob | None:
         """Give the job that measures the tables that the search wants, if it does and they can be paid for."""
-        if self.search.wanted is None or self.tables is None or self.left < self.table_calls + 1:
+        if self.search.wanted is None or self.tables is None or self.table_calls > SHARE * self.left:
             return None
         return self.tables(self.search.wanted)
 
@@ -288,7 +296,7 @@ def make_trial(
         hearing(spec, audio, sample_rate, channel),
         options.renders,
         tables=lambda anchor: table_job(spec, anchor, sample_rate, seconds),
-        table_calls=table_calls(spec, seconds),
+        table_calls=table_calls(spec, seconds) if options.method == "guided" else 0.0,
     )
 
 
@@ -419,7 +427,7 @@ def _measured(trial: Trial, farm: Farm, blended: np.ndarray, amount: float) -> t
     (result,) = farm.run([trial.job(blended)])
     if result.failure is not None:
         return blended, np.nan
-    return blended, float(trial.objective.distances(trial.objective.styles(np.asarray(result.value)[None]))[0])
+    return blended, trial.distance_of(result.value)
 
 
 def blend(space: ControlSpace, positions: np.ndarray, amount: float) -> np.ndarray:

@@ -79,12 +79,14 @@ class Surrogate:
     foretold : Foretold or None
         What impulses say of all settings; may be set at any time. Where it is nearer to the styles seen than the style
         at its anchor is, the process learns what it leaves.
+    led : Foretold or None
+        The same, where the last fit found that it helps.
     """
 
     def __init__(self, controls: int, gain: KnownGain | None = None) -> None:
         self.controls, self.gain = controls, gain
         self.foretold: Foretold | None = None
-        self._led: Foretold | None = None
+        self.led: Foretold | None = None
         each = np.ones(controls)
         # Logarithms of: linear variances [P], lengths [P], variance of the squared exponential, noise.
         self._prior = np.log(np.concatenate([LINEAR * each, LENGTH * each, [CURVED, NOISE]]))
@@ -104,9 +106,9 @@ class Surrogate:
         if self.gain is not None:
             styles = styles - (points[:, self.gain.control, None] - 0.5) * self.gain.travel
         points = self._without_gain(points)
-        self._led = self._helps(points, styles)
-        if self._led is not None:
-            styles = styles - self._led.styles(points)
+        self.led = self._helps(points, styles)
+        if self.led is not None:
+            styles = styles - self.led.styles(points)
         self._points, self._mean = points, styles.mean(axis=0)
         centred = styles - self._mean
         self._scale = max(float(np.sqrt(np.mean(centred**2))), 1e-6)
@@ -173,7 +175,7 @@ class Surrogate:
         slopes = seen * linear - bell[:, None] * gap / lengths
         solved = linalg.cho_solve(self._factor, covariance, check_finite=False)
         variance = CONSTANT + x @ (linear * x) + curved - covariance @ solved
-        power, led = self._scale**2, self._led
+        power, led = self._scale**2, self.led
         mean = self._mean + covariance @ self._weights
 
         def pull_back(row: np.ndarray) -> np.ndarray:

@@ -78,9 +78,7 @@ class SurrogateSearch:
         self.done = self._stalled >= PATIENCE
 
     def take(self, foretold: Foretold | None) -> None:
-        """Believe what impulses foretell."""
-        self.wanted = None
-        self._surrogate.foretold = foretold
+        """Nothing is asked for."""
 
     def _best(self) -> float:
         return float(self.objective.values(self._seen, self._styles).min(initial=np.inf))

@@ -135,7 +135,7 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
             "c",
             "rb-dsp",
             "c refined",
-            "match: PeakFilter > Gain",
+            "PeakFilter > Gain matched",
         ]
     )
     for figures in (report["input"], *report["methods"].values(), *report["ratio"].values()):
@@ -151,7 +151,7 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
     for metric in ("msd", "lufs_db"):
         assert report["ratio"]["c refined"][metric] < report["ratio"]["c"][metric]
     # A gain matches the level, if nothing else.
-    assert report["ratio"]["match: PeakFilter > Gain"]["lufs_db"] < 0.5
+    assert report["ratio"]["PeakFilter > Gain matched"]["lufs_db"] < 0.5
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from blackbox_afx.plugins.builtins import builtin_profile
 from blackbox_afx.plugins.chain_spec import ChainSpec
 from blackbox_afx.plugins.farm_worker import Worker
 from blackbox_afx.plugins.resolve import resolve_plugin
-from blackbox_afx.transfer.foretold import Foretold, measure_tables, places_of, table_calls
+from blackbox_afx.transfer.foretold import Foretold, impulses_of, measure_tables, places_of, table_calls
 from tests.transfer.test_static import sound
 
 RATE = 24000
@@ -79,9 +79,49 @@ def test_stepped_controls_are_turned_to_their_steps():
     spec = ChainSpec(profiles=(builtin_profile("LadderFilter"),))
     stepped = np.flatnonzero(~spec.space.continuous)
     assert len(stepped)
+    found = places_of(spec, np.zeros(len(spec.space)))
     for control in stepped:
         choices = round(1 / float(spec.space.resolution[control]))
-        places = places_of(spec, int(control), 0.0)
+        places = found[control]
         assert len(places) == choices
         np.testing.assert_allclose(np.array(places) * choices, np.arange(1, choices + 1), atol=1e-9)
     assert 0 < table_calls(spec, 8.0) < 1
+
+
+def test_what_depends_on_level_has_flat_tables(worker):
+    """A drive lifts an impulse by what it would never lift a voice; a gate that is shut lets none through."""
+    for name, settings in (("Distortion", {}), ("NoiseGate", {"Threshold": 0.7})):
+        spec = ChainSpec(profiles=(builtin_profile(name), builtin_profile("HighShelfFilter")))
+        anchor = spec.space.defaults.copy()
+        for label, place in settings.items():
+            anchor[[text.endswith(label) for text in spec.names].index(True)] = place
+        tables = measure_tables(worker, spec, spec.space.snap(anchor), RATE)
+        own = spec.slices[0]
+        np.testing.assert_array_equal(tables[own], 0.0, err_msg=name)
+        assert np.abs(tables[spec.slices[1]]).max() > 3, name
+
+
+def test_no_more_impulses_are_rendered_than_counted(worker, monkeypatch):
+    spec = ChainSpec(profiles=(builtin_profile("LadderFilter"), builtin_profile("PeakFilter")))
+    chain, rendered = worker.chain(spec), [0, 0]
+    plain = chain.render_one
+
+    def counting(plugin, *arguments):
+        rendered[plugin] += 1
+        return plain(plugin, *arguments)
+
+    monkeypatch.setattr(chain, "render_one", counting)
+    measure_tables(worker, spec, spec.space.defaults, RATE)
+    assert (np.array(rendered) <= impulses_of(spec)).all()
+    assert min(rendered) > len(spec.space) / 2
+    seconds = 3.0
+    calls = spec.shares @ np.array(rendered) * 0.064 / seconds
+    assert calls <= table_calls(spec, seconds) < 2 * calls
+
+
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_other_rates_tell_the_same(worker, rate):
+    """In bands up to 8 kHz; above, a filter near half the rate is another one."""
+    spec = ChainSpec(profiles=(builtin_profile("PeakFilter"),))
+    one, two = (measure_tables(worker, spec, spec.space.defaults + 0.1, r) for r in (RATE, rate))
+    np.testing.assert_allclose(one[:, :, 2:50], two[:, :, 2:50], atol=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -62,7 +63,6 @@ def test_impulses_save_renders(take):
 
 def test_impulses_are_counted(take):
     search = run(trial(take, "guided", 14))
-    assert search.spent == pytest.approx(len(search.points) + search.impulses)
     assert search.impulses / search.table_calls == pytest.approx(round(search.impulses / search.table_calls))
     curve = search.curve()
     assert len(curve) == search.counted <= 14
@@ -79,12 +79,15 @@ def test_without_tables_it_searches_as_the_other_does(take):
     assert search.failed == 0
 
 
-def test_a_budget_too_small_for_tables_buys_none(take):
-    search = trial(take, "guided", 6)
-    search.table_calls = 6.0
+@pytest.mark.parametrize(("cost", "bought"), [(3.2, True), (3.3, False)])
+def test_tables_cost_a_quarter_of_what_is_left_at_the_most(take, cost, bought):
+    """After the start, 13 renders are left of 14."""
+    search = trial(take, "guided", 14)
+    search.table_calls = cost
     run(search)
-    assert search.impulses == 0
-    assert len(search.points) == 6
+    assert (search.impulses > 0) == bought
+    assert search.spent <= 14
+    assert bought or len(search.points) == 14
 
 
 def test_the_same_seed_finds_the_same(take):
@@ -92,8 +95,33 @@ def test_the_same_seed_finds_the_same(take):
     np.testing.assert_array_equal(one.points, two.points)
 
 
-class Wrong:
-    """Tables that have nothing to do with what is heard."""
+def test_a_start_that_fails_is_left_behind_and_tables_follow(take):
+    search = trial(take, "guided", 40)
+    first, job = search.objective.start, search.job
+    search.job = lambda point: CallJob(function=fail, args=(point,)) if np.array_equal(point, first) else job(point)
+    run(search)
+    assert search.distances[0] == np.inf
+    assert search.impulses > 0
+    assert search.distances[search.best()] < 0.3
+
+
+def test_only_stepped_controls_will_do(take):
+    """A ladder filter held but for its mode: nothing to follow downhill, and each mode is tried."""
+    ladder = builtin_profile("LadderFilter")
+    controls = [msgspec.structs.replace(c, use=c.steps > 0) for c in ladder.controls]
+    spec = ChainSpec(profiles=(msgspec.structs.replace(ladder, controls=tuple(controls)),))
+    assert len(spec.space)
+    assert not spec.space.continuous.any()
+    truth = spec.space.snap(np.ones(len(spec.space)))
+    target = style_of(statistics(spec.open().render(np.load(take), truth, RATE)[0], RATE))
+    objective = Objective(spec.space, target, np.zeros(len(spec.space)), 0.0)
+    made = make_trial(objective, Refinement(renders=30), spec, AudioRef(path=str(take)), RATE, seed=0)
+    run(made)
+    assert made.distances[made.best()] < 1e-6
+
+
+class Tables:
+    """Tables of a plugin that adds up its controls' effects, or of another one."""
 
     anchor = np.full(3, 0.5)
 
@@ -111,7 +139,7 @@ def test_what_leads_away_is_dropped():
     rng = np.random.default_rng(0)
     mixing, points = rng.normal(0, 3, (3, 20)), np.vstack([np.full(3, 0.5), rng.random((6, 3))])
     plain, right, wrong = Surrogate(3), Surrogate(3), Surrogate(3)
-    right.foretold, wrong.foretold = Wrong(mixing), Wrong(-mixing)
+    right.foretold, wrong.foretold = Tables(mixing), Tables(-mixing)
     for surrogate in (plain, right, wrong):
         surrogate.fit(points, points @ mixing, steps=0)
     where = np.array([0.9, 0.1, 0.4])
