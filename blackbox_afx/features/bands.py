@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 LOWEST_HZ, HIGHEST_HZ, BEND_HZ = 30.0, 12000.0, 300.0
+FLOOR_DB = -110.0
+"""Where decibels stop."""
 
 
 def band_bank(bins_hz: np.ndarray, bands: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +56,7 @@ def k_weighting(bins_hz: np.ndarray) -> np.ndarray:
     return (np.abs(response) ** 2).astype(np.float32)
 
 
-def decibels(power: np.ndarray | float, floor: float = -110.0) -> np.ndarray:
+def decibels(power: np.ndarray | float, floor: float = FLOOR_DB) -> np.ndarray:
     """Turn powers into dB, not below a floor."""
     return 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (floor / 10.0))))
 

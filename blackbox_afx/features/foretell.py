@@ -12,13 +12,11 @@ import functools
 
 import numpy as np
 
-from blackbox_afx.features.bands import k_weighting
+from blackbox_afx.features.bands import FLOOR_DB, k_weighting
 from blackbox_afx.features.statistics import BANDS, LAYOUT, band_centres
 
 IN_BANDS = ("mean_power", "mean_db", "quantiles", "by_level")
 """Parts of the statistics that a filter moves by its response in each band."""
-FLOOR_DB = -110.0
-"""Where `blackbox_afx.features.bands.decibels` stops."""
 CENTROID_HZ = 20.0
 """The centroid's logarithm is taken of hertz and this."""
 

@@ -35,35 +35,27 @@ class GuidedSearch(SurrogateSearch):
         self, objective: Objective, *, seed: int = 0, reach: float = 1.0, known: KnownGain | None = None
     ) -> None:
         super().__init__(objective, seed=seed, reach=reach, known=known)
-        self._known = known
         self._anchors, self._steps, self._idle, self._trust = 0, 0, 0, min(TRUST, reach)
         self._spread_out = False
-        self._latest: Foretold | None = None
 
     def ask(self, most: int) -> np.ndarray:
         """Give the start, then guided steps, then a spread, then what is predicted to be best."""
+        told = self._surrogate.foretold is not None
         if not len(self._asked):
             chosen = self.objective.start[None]
-        elif self._latest is None:
-            # No impulse tells anything here: begin as the other search does.
-            chosen = super().ask(most) if self._spread_out else self._first_spread(most)
-            self._spread_out = True
-            return chosen
-        elif self._steps < STEPS and self._idle < IDLE:
+        elif told and self._steps < STEPS and self._idle < IDLE:
             self._steps += 1
             self._surrogate.fit(self._seen, self._styles, 0)
             best = self._leader()
             ends = [self._descend(start, 1.0, self._trust) for start in (best, *self._flipped(best))]
             chosen = self._new(min(ends, key=lambda end: end[0])[1], self._asked, best)[None]
+        elif not told and not self._spread_out:
+            # No impulse tells anything here: begin as the other search does.
+            self._spread_out = True
+            chosen = self._spread(min(SCREENED, most))
         elif not self._spread_out:
             self._spread_out, self._stalled = True, 0
-            led = self._surrogate.led
-            radius = np.full(len(self.objective.start), self.reach)
-            if led is not None:
-                radius[led.moving] *= SMALL
-            if self._known is not None:
-                radius[self._known.control] *= SMALL
-            chosen = self._around(self._leader(), radius, min(SPREAD, most))
+            chosen = self._around(self._leader(), self._radius(), min(SPREAD, most))
         else:
             return super().ask(most)
         self._asked = np.vstack([self._asked, chosen])
@@ -73,36 +65,42 @@ class GuidedSearch(SurrogateSearch):
         """Learn; where the best has moved on, want its tables."""
         before = self._best()
         super().tell(points, styles)
+        after, foretold = self._best(), self._surrogate.foretold
         self.done = self.done and self._spread_out
-        if not self._best() < (1 - PAYS) * before:
+        if not after < (1 - PAYS) * before:
             self._idle += 1
-        if not self._best() < before:
+        if not after < before:
             self._trust *= SHRINK
-        elif self._anchors < ANCHORS and len(self._seen):
-            leader = self._leader()
-            moved = self._latest is None or self._away(leader, self._latest.anchor) > MOVED
-            self.wanted = leader if moved and (self._latest is not None or not self._anchors) else None
+        elif self._anchors < ANCHORS:
+            # Where the first tables could not be measured, others can't be either.
+            first = foretold is None and not self._anchors
+            moved = foretold is not None and self._away(foretold.anchor) > MOVED
+            self.wanted = self._leader() if first or moved else None
 
     def take(self, foretold: Foretold | None) -> None:
         """Take new tables; where they can't be measured, the earlier ones still hold."""
         self._anchors += 1
         self.wanted = None
         if foretold is not None:
-            if self._known is not None:
-                foretold.hold(self._known.control)
-            self._latest = self._surrogate.foretold = foretold
+            if self._surrogate.gain is not None:
+                foretold.hold(self._surrogate.gain.control)
+            self._surrogate.foretold = foretold
 
-    def _away(self, point: np.ndarray, anchor: np.ndarray) -> float:
-        """Say how far a setting has moved in what tables are measured for."""
-        away = np.abs(point - anchor)
-        if self._known is not None:
-            away[self._known.control] = 0.0
+    def _radius(self) -> np.ndarray:
+        """Say how far around the best each control is spread [P]: less where it is known what it does."""
+        radius = np.full(len(self.objective.start), self.reach)
+        if self._surrogate.led is not None:
+            radius[self._surrogate.led.moving] *= SMALL
+        if self._surrogate.gain is not None:
+            radius[self._surrogate.gain.control] *= SMALL
+        return radius
+
+    def _away(self, anchor: np.ndarray) -> float:
+        """Say how far the best has moved from an anchor in what tables are measured for."""
+        away = np.abs(self._leader() - anchor)
+        if self._surrogate.gain is not None:
+            away[self._surrogate.gain.control] = 0.0
         return float(away.max(initial=0.0))
 
     def _leader(self) -> np.ndarray:
         return self._seen[int(np.argmin(self.objective.values(self._seen, self._styles)))]
-
-    def _first_spread(self, most: int) -> np.ndarray:
-        chosen = self._spread(min(SCREENED, most))
-        self._asked = np.vstack([self._asked, chosen])
-        return chosen

@@ -24,6 +24,7 @@ from blackbox_afx.plugins.control import ControlSpace
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import AudioRef, CallJob, audio_flaw
 from blackbox_afx.transfer.foretold import Foretold, table_calls, table_job
+from blackbox_afx.transfer.guided_search import GuidedSearch
 from blackbox_afx.transfer.listen import listen
 from blackbox_afx.transfer.objective import Objective
 from blackbox_afx.transfer.search import METHODS, Search, known_gain, make_search
@@ -289,14 +290,16 @@ def make_trial(
 ) -> Trial:
     """Prepare a search on an excerpt that renders are made of."""
     search = make_search(options.method, objective, seed=seed, reach=options.reach, known=known_gain(spec))
-    seconds = audio.shape()[1] / sample_rate
+    job, seconds = hearing(spec, audio, sample_rate, channel), audio.shape()[1] / sample_rate
+    if not isinstance(search, GuidedSearch):
+        return Trial(search, objective, job, options.renders)
     return Trial(
         search,
         objective,
-        hearing(spec, audio, sample_rate, channel),
+        job,
         options.renders,
         tables=lambda anchor: table_job(spec, anchor, sample_rate, seconds),
-        table_calls=table_calls(spec, seconds) if options.method == "guided" else 0.0,
+        table_calls=table_calls(spec, seconds),
     )
 
 
