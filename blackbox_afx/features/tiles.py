@@ -67,7 +67,8 @@ def band_starts(size: int, sample_rate: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=8)
-def _front_end(sample_rate: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+def front_end(sample_rate: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    """Give the size of a frame, its window, the first bin of each band, and the weight of a bin in products."""
     size = 2 ** round(np.log2(FRAME_S * sample_rate))
     window = np.sqrt(np.hanning(size + 1)[:-1]).astype(np.float32)
     starts = band_starts(size, sample_rate)
@@ -78,7 +79,7 @@ def _front_end(sample_rate: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarra
 
 def spectra(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """Transform audio [channels, samples] into complex64 [frames of all channels, bins]."""
-    size, window, _, _ = _front_end(int(sample_rate))
+    size, window, _, _ = front_end(int(sample_rate))
     hop = size // 2
     padded = np.pad(np.asarray(audio, np.float32), ((0, 0), (hop, size + (-audio.shape[-1]) % hop)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, ::hop] * window
@@ -99,7 +100,7 @@ def tiles(dry: np.ndarray, wet: np.ndarray, sample_rate: int) -> Tiles:
     -------
     Tiles
     """
-    _, _, starts, share = _front_end(int(sample_rate))
+    _, _, starts, share = front_end(int(sample_rate))
     before, after = spectra(dry, sample_rate), spectra(wet, sample_rate)
     width = np.diff([*starts, after.shape[1]])
     magnitude = np.abs(after)

@@ -15,6 +15,7 @@ from torch import Tensor
 from blackbox_afx.errors import FarmError
 from blackbox_afx.features.hearing import Hears
 from blackbox_afx.grads.bridge import BlackBoxEffect
+from blackbox_afx.losses.reported import ReportedLoss
 from blackbox_afx.losses.style import StyleLoss
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.plugins.chain import ChainSpec
@@ -40,15 +41,19 @@ class AudioLoss:
         Clip book of the training split.
     batch, segment : int
     hold : float
-        Weight of the regression term; without a meaning under the protocol "paper", where no setting is known.
-    protocol : {"self", "paper"}
-        What makes targets: the chain at random settings, or other effects.
+        Weight of the regression term, for pairs whose settings are known.
     foreign : float, 0 to 1
-        Share of pairs under the protocol "self" whose input and target went through other effects all the same.
+        Share of pairs whose input and target are made by other effects, as in the 2022 paper, instead of the chain at
+        random settings.
     seed_of : callable
         Step to seed.
     count : callable
         Told the farm's results, so that failures are counted where those of renders are.
+    loss : nn.Module, optional
+        With a method ``per_example``; `StyleLoss` by default.
+    beside : callable, optional
+        Step to a further loss, which is added: the warm start's, so that what was learned from thousands of pairs is
+        not lost to a few dozen.
     """
 
     def __init__(
@@ -62,15 +67,16 @@ class AudioLoss:
         batch: int,
         segment: int,
         hold: float,
-        protocol: str = "self",
+        foreign: float = 0.0,
         seed_of: Callable[[int], int],
         count: Callable[[Sequence[Result]], None],
-        foreign: float = 0.0,
+        loss: StyleLoss | ReportedLoss | None = None,
+        beside: Callable[[int], Tensor] | None = None,
     ) -> None:
         self.network, self.effect, self.farm, self.spec, self.book = network, effect, farm, spec, book
         self.batch, self.segment, self.hold, self.seed_of = batch, segment, hold, seed_of
-        self.protocol, self.count, self.foreign = protocol, count, foreign
-        self.loss = StyleLoss()
+        self.count, self.foreign, self.beside = count, foreign, beside
+        self.loss = StyleLoss() if loss is None else loss
         self.hears: Hears = network.encoder.hears
 
     def pairs(self, step: int) -> dict[str, Tensor]:
@@ -79,26 +85,21 @@ class AudioLoss:
         seconds = self.segment / read_clip_book(self.book).sample_rate
         cost = 2 * self.spec.cost_s(seconds) + 0.01
         seeds = [int(seed) for seed in rng.integers(2**31, size=self.batch)]
-        if self.protocol == "paper":
-            jobs = [
-                CallJob(function=make_paper_pair, args=(self.book, seed, self.segment, self.hears), cost=0.05)
-                for seed in seeds
-            ]
-        else:
-            jobs = [
-                CallJob(
-                    function=make_audio_pair,
-                    args=(self.spec, self.book, seed, self.segment, self.hears, self.foreign),
-                    spec=self.spec,
-                    cost=cost,
-                    # Values that no setting gave are NaN; renders are looked at where they are made.
-                    finite=False,
-                )
-                for seed in seeds
-            ]
+        jobs = [
+            CallJob(function=make_paper_pair, args=(self.book, seed, self.segment, self.hears), cost=0.05)
+            if strange
+            else CallJob(
+                function=make_audio_pair,
+                args=(self.spec, self.book, seed, self.segment, self.hears),
+                spec=self.spec,
+                cost=cost,
+            )
+            for seed, strange in zip(seeds, rng.random(self.batch) < self.foreign, strict=True)
+        ]
         results = self.farm.run(jobs)
         self.count(results)
-        made = [result.value for result in results if result.failure is None]
+        unknown = {"values": np.full(len(self.spec.space), np.nan)}
+        made = [unknown | result.value for result in results if result.failure is None]
         if not made:
             failure = results[0].failure
             why = failure.message if failure is not None else ""
@@ -123,12 +124,13 @@ class AudioLoss:
             return None
         heard = heard.to(audio.device)
         errors = self.loss.per_example(audio[heard], batch["target"][:, None][heard])
-        if not self.hold or "values" not in batch:
-            return errors.mean()
+        total = errors.mean()
         # Toggles and choices, too: the estimator has no gradient for them, so that nothing else holds them.
         known = heard & batch["values"].isfinite().all(1)
-        hold = ((positions - batch["values"]) ** 2)[known].mean() if known.any() else 0.0
-        return errors.mean() + self.hold * hold
+        if self.hold and known.any():
+            # Chosen before they are subtracted: a NaN that is left out afterwards has a gradient of NaN all the same.
+            total = total + self.hold * ((positions[known] - batch["values"][known]) ** 2).mean()
+        return total if self.beside is None else total + self.beside(step)
 
 
 def has_running_statistics(network: torch.nn.Module) -> bool:

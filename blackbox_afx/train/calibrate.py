@@ -16,9 +16,9 @@ from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.budget import SAFETY, StepPlan
 from blackbox_afx.train.guide import GUIDE_SHARE
-from blackbox_afx.train.replan import PASSES, most_steps, step_seconds
+from blackbox_afx.train.replan import PASSES, audio_seconds, most_steps, step_seconds
 from blackbox_afx.train.response_stage import LEAST
-from blackbox_afx.train.stages import audio_loss, response_stage
+from blackbox_afx.train.stages import audio_loss, by_features, response_stage
 from blackbox_afx.train.warm_start import Examples, controller_loss, proxy_loss
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     warm_s = step_seconds(network, loss)
     shares = recipe.shares
     worth_a_trial = run.effect_module is not None and worth_an_audio_stage(run)
-    audio_s = _audio_step_s(run, book) if worth_a_trial else 0.0
+    audio_s = _audio_step_s(run, book, proxy) if worth_a_trial else 0.0
     audio = shares.audio if audio_s else 0.0
     score_s = min(judge.seconds, MOST_JUDGED * run.clock.budget_s)
     time_left = SAFETY * (run.clock.left_s - 2 * score_s - 3.0)
@@ -106,7 +106,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     shard_clips = min(shard_clips, max(1, wanted // (2 * workers)))
     shards_wanted = max(1, wanted // shard_clips)
     pairs = shards_wanted * shard_clips * recipe.settings * 2
-    left = 1.0 - GUIDE_SHARE if run.method.guide else 1.0
+    left = 1.0 - GUIDE_SHARE if run.method.guide == "tangent" else 1.0
     audio_steps = int(left * audio * unit / audio_s) if audio_s else 0
     if recipe.examples and run.effect_module is not None:
         audio_steps = -(-recipe.examples // recipe.audio_batch)
@@ -171,18 +171,7 @@ def _best_threads(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> tu
     return best, times[best]
 
 
-def _audio_step_s(run: Run, book: str) -> float:
-    loss = audio_loss(run, book)
-    kept = {name: tensor.clone() for name, tensor in run.learner.state_dict().items()}
-    times = []
-    for step in range(2):
-        began = time.monotonic()
-        # Not `AudioLoss`'s own steps, so that nothing is heard twice.
-        value = loss(-1 - step)
-        if value is not None:
-            value.backward()
-        times.append(time.monotonic() - began)
-    run.learner.zero_grad(set_to_none=True)
-    # Running statistics have moved.
-    run.learner.load_state_dict(kept)
-    return min(times)
+def _audio_step_s(run: Run, book: str, proxy: FeatureProxy) -> float:
+    # Untrained, the proxy takes as long.
+    loss = audio_loss(run, book, by_features(run, proxy) if run.method.guide == "features" else None)
+    return audio_seconds(run.learner, loss)

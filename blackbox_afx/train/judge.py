@@ -67,8 +67,9 @@ class Judge:
         The same seed gives the same pairs.
     network : StyleNetwork
         Prepares what networks hear; the encoder's front end must not change during training.
-    protocol : {"self", "paper"}
-        What makes targets: the chain at random settings, or other effects.
+    protocol : {"self", "paper", "both"}
+        What makes targets: the chain at random settings, other effects, or one and the other in turns. Ratios are then
+        the geometric means of those of either kind, since errors of one are several times those of the other.
     """
 
     def __init__(
@@ -88,17 +89,22 @@ class Judge:
         drawn = [sampler.draw() for _ in range(pairs)]
         positions = space.snap(rng.random((pairs, len(space))))
         both = [half[None] for pair in drawn for half in pair]
-        if protocol == "paper":
-            made = [paper_pair(rng, *pair, self.rate) for pair in drawn]
+        strange = np.array([protocol == "paper" or (protocol == "both" and k % 2 == 1) for k in range(pairs)])
+        rendered, good = list(both), np.ones(2 * pairs, bool)
+        ours = np.flatnonzero(np.repeat(~strange, 2))
+        if len(ours):
+            made, good[ours] = effect.render([both[k] for k in ours], np.repeat(positions, 2, axis=0)[ours])
+            for k, audio in zip(ours, made, strict=True):
+                rendered[k] = audio
+        for k in np.flatnonzero(strange):
+            source, reference, target = paper_pair(rng, *drawn[k], self.rate)
             # In the order in which the chain renders two halves: that of the target, that of the reference.
-            both = [side[None] for source, _, _ in made for side in (source, source)]
-            rendered = [side[None] for _, reference, target in made for side in (target, reference)]
-            good = np.ones(2 * pairs, bool)
-        else:
-            rendered, good = effect.render(both, np.repeat(positions, 2, axis=0))
+            both[2 * k : 2 * k + 2] = source[None], source[None]
+            rendered[2 * k : 2 * k + 2] = target[None], reference[None]
         keep = [k for k in range(pairs) if good[2 * k] and good[2 * k + 1]]
         if not keep:
             raise FarmError(f"no held-out pair could be rendered ({effect.last_failure}); probe the plugin again")
+        self.strange = strange[keep]
         self.inputs = [both[2 * k] for k in keep]
         self.targets = [rendered[2 * k] for k in keep]
         self.positions = positions[keep]
@@ -158,7 +164,8 @@ class Judge:
         if not good.any():
             raise FarmError(f"no held-out pair could be rendered ({self.effect.last_failure}); probe the plugin again")
         after = self._errors(rendered)
-        errors, before = np.nanmean(after[good], axis=0), np.nanmean(self.before[good], axis=0)
+        kinds = [kind for kind in (good & ~self.strange, good & self.strange) if kind.any()]
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = errors / before
+            ratios = [np.nanmean(after[kind], axis=0) / np.nanmean(self.before[kind], axis=0) for kind in kinds]
+            ratio = np.exp(np.mean(np.log(ratios), axis=0))
         return Scores(ratio=dict(zip(NAMES, ratio.tolist(), strict=True)), pairs=int(good.sum()))

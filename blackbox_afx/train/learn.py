@@ -31,12 +31,11 @@ from blackbox_afx.train.learned import Learned, finish
 from blackbox_afx.train.learner import Learner, wants_warm_start
 from blackbox_afx.train.loop import Stage, run_stage
 from blackbox_afx.train.material import Material, name_skipped
-from blackbox_afx.train.methods import find_method
+from blackbox_afx.train.methods import Method, find_method
 from blackbox_afx.train.recipe import Recipe
-from blackbox_afx.train.replan import CALIBRATED, PLAN
+from blackbox_afx.train.replan import AUDIO, CALIBRATED, CONTROLLER, PLAN
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.stages import audio_stage, warm_start
-from blackbox_afx.train.warm_start import own_positions
 
 LEAST_HELD_OUT, HELD_OUT_A_MINUTE = 12, 16
 NOTED = "noted.json"
@@ -225,6 +224,7 @@ class Run:
             clock=self.clock,
             progress=self.progress(stage.name, stage.steps),
             after_step=after_step,
+            warn=self.warn,
         )
         self.ticker.keep()
 
@@ -256,22 +256,20 @@ class Run:
             segment=self.recipe.segment,
             seed=self.seed,
             network=self.network,
-            protocol=self.recipe.protocol,
+            protocol=judged_protocol(self.recipe, self.method),
         )
         if self.effect_module is None and self.method.has_audio_stage:
             self.imitate()
         plan = self.plan(book, judge)
-        around = None
+        proxy = examples = None
         if self.warm:
             examples = self.material.pairs(plan, book, self.clock, self.reserve_after_pairs(), self.tick)
+            examples = examples.to(self.device)
             self.ticker.keep()
-            plan = warm_start(self, plan, examples, judge)
-            if self.method.guide and plan.audio_steps:
-                around = own_positions(self.network, examples, self.seed)
-            del examples
+            plan, proxy = warm_start(self, plan, examples, judge)
             self.judge_stage("warm start", judge)
         if plan.audio_steps and self.effect_module is not None:
-            audio_stage(self, plan, book, judge, around)
+            plan = audio_stage(self, plan, book, judge, proxy, examples)
             self.judge_stage("audio", judge)
         return finish(self, plan, facts)
 
@@ -313,8 +311,14 @@ class Run:
         self.tick("calibrate", 0.0, "measuring what a pair and a step cost here")
         plan = calibrate(self, book, judge) if self.warm else calibrate_audio(self, book, judge)
         self.folder.write_json(PLAN, msgspec.to_builtins(plan))
-        self.folder.write_json(CALIBRATED, True)
+        self.folder.write_json(CALIBRATED, [CONTROLLER, AUDIO] if self.warm else [])
         return plan
+
+
+def judged_protocol(recipe: Recipe, method: Method) -> str:
+    """Say what pairs judge stages: an audio stage that hears both kinds must not win by one at the other's cost."""
+    both = recipe.protocol == "self" and method.has_audio_stage and recipe.audio_foreign > 0
+    return "both" if both else recipe.protocol
 
 
 def learn(

@@ -48,6 +48,11 @@ def wants_warm_start(recipe: Recipe, method: Method) -> bool:
             f"warm_start = true with the method '{recipe.method}', whose positions mean nothing to the plugin; "
             "leave it out"
         )
+    if recipe.warm_start is False and method.guide == "features":
+        raise RecipeError(
+            f"warm_start = false with the method '{recipe.method}', whose derivative comes from the feature proxy that "
+            "a warm start trains; leave it out, or choose the method 'orthogonal'"
+        )
     if recipe.warm_start is False and not method.has_audio_stage:
         raise RecipeError(f"warm_start = false with the method '{recipe.method}' leaves nothing to do; leave it out")
     return method.means_controls if recipe.warm_start is None else recipe.warm_start

@@ -23,6 +23,8 @@ from blackbox_afx.train.run_folder import RunFolder, optimizer_tensors, restore_
 CHECKPOINT_S = 20.0
 LATE_SHARE = 0.1
 SLOWLY = 0.02
+BROKEN = 20
+"""Steps in a row without a finite gradient after which a stage is given up: the next would bring none either."""
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +115,7 @@ def run_stage(
     clock: Clock,
     progress: Callable[[int, float], None] = lambda step, value: None,
     after_step: Callable[[int, nn.Module], bool] = lambda step, averaged: False,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> int:
     """Train a network in place; it ends up with the averaged weights.
 
@@ -131,6 +134,8 @@ def run_stage(
         Told the step and a running mean of the loss.
     after_step : callable
         Given the steps done and the averaged network; True ends the stage.
+    warn : callable
+        Told when the stage is given up because gradients are not finite.
 
     Returns
     -------
@@ -146,7 +151,7 @@ def run_stage(
     saved, running, done = time.monotonic(), math.nan, first
     began_s, allowed_s = clock.spent_s, max(clock.left_s - stage.reserve_s, 1e-3)
     network.train()
-    latest_s = 0.0
+    latest_s, broken = 0.0, 0
     for step in range(first, stage.steps):
         # The next step will take about as long as the last one.
         if clock.over(stage.name, stage.reserve_s + latest_s):
@@ -165,7 +170,8 @@ def run_stage(
             value.backward()
             norm = nn.utils.clip_grad_norm_(trainable, stage.clip_norm)
             # One example that blew up must not take the network with it.
-            if torch.isfinite(norm):
+            broken = 0 if torch.isfinite(norm) else broken + 1
+            if not broken:
                 optimizer.step()
             _average(averaged, network, min(stage.average, (step + 1) / (step + 10)))
             latest = float(value.detach())
@@ -174,6 +180,12 @@ def run_stage(
         latest_s = time.monotonic() - step_began
         progress(done, running)
         ended = after_step(done, averaged)
+        if broken >= BROKEN:
+            warn(
+                f"the stage '{stage.name}' was given up after {done} of {stage.steps} steps: the gradients of the last "
+                f"{BROKEN} were not finite, so that nothing was learned from them"
+            )
+            ended = True
         if time.monotonic() - saved > CHECKPOINT_S or ended or done == stage.steps:
             _save(stage, done, network, averaged, optimizer, folder)
             saved = time.monotonic()

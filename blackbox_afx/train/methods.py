@@ -20,8 +20,8 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
         Name in `ESTIMATORS`; empty where the plugin is not asked for a derivative.
     options : dict
         The estimator's.
-    guide : bool
-        Whether a tangent proxy of the chain is made to guide the estimator.
+    guide : {"", "features", "tangent"}
+        What guides the estimator: nothing, the warm start's feature proxy, a tangent proxy made for it.
     base_step : float
         Position step before the control's resolution and the plugin's repeatability are heeded.
     effect : str
@@ -37,7 +37,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     estimator: str = ""
     options: dict[str, Any] = {}
-    guide: bool = False
+    guide: str = ""
     base_step: float = 5e-3
     effect: str = ""
     renders_itself: bool = False
@@ -102,7 +102,13 @@ METHODS: dict[str, Method] = {
         about="warm start, then a tangent proxy's derivative, corrected by 4 calls where it errs most",
         estimator="guided",
         options={"calls": 4.0},
-        guide=True,
+        guide="tangent",
+    ),
+    "features": Method(
+        about="warm start, then the loss gradient at the plugin's own audio, carried on by the feature proxy",
+        estimator="guided",
+        options={"calls": 0.0},
+        guide="features",
     ),
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_afx.data.corruptions import corrupt_input, corrupt_target, paper_pair
+from blackbox_afx.data.corruptions import corrupt_input, corrupt_target
 from blackbox_afx.data.segments import ClipSampler
 from blackbox_afx.errors import PluginError
 from blackbox_afx.features.hearing import FEATURES, Hears, hear, heard_shape
@@ -133,16 +133,14 @@ def make_pairs(
 
 
 def make_audio_pair(
-    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hears: Hears, foreign: float = 0.0
+    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hears: Hears
 ) -> dict[str, np.ndarray]:
     """Make one training pair with its audio; runs in a render worker.
-
-    With probability `foreign` other effects colour input and target, so that no setting of the chain is known.
 
     Returns
     -------
     dict
-        ``input`` and ``target`` float32 [T] (both zero-padded), ``values`` float64 [controls], NaN where not known;
+        ``input`` and ``target`` float32 [T] (both zero-padded), ``values`` float64 [controls];
         ``source`` and ``reference``: what the encoder hears.
     """
     rng = np.random.default_rng(seed)
@@ -150,11 +148,7 @@ def make_audio_pair(
     first, second = ClipSampler(rng, clips, segment, shortest_half(segment)).draw()
     values = spec.space.snap(rng.random(len(spec.space)))
     rate = clips.sample_rate
-    if foreign and rng.random() < foreign:
-        first, reference, target = paper_pair(rng, first, second, rate)
-        values = np.full(len(values), np.nan)
-    else:
-        target, reference = (_render(worker, spec, half, values, rate) for half in (first, second))
+    target, reference = (_render(worker, spec, half, values, rate) for half in (first, second))
     heard = [hear(hears, part, rate, segment) for part in (first, reference)]
     return {
         "input": _padded(first, segment),

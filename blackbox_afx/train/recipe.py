@@ -24,11 +24,11 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         budget, taken before the others.
     """
 
-    pairs: float = 0.36
-    responses: float = 0.07
-    proxy: float = 0.2
-    controller: float = 0.35
-    audio: float = 0.05
+    pairs: float = 0.38
+    responses: float = 0.06
+    proxy: float = 0.18
+    controller: float = 0.2
+    audio: float = 0.25
     imitate: float = 0.2
 
     def __post_init__(self) -> None:
@@ -83,6 +83,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Weight of the regression on known controls beside the sound distance.
     hold : float
         The same during the audio stage.
+    reported : float >= 0
+        Weight, in the audio stage, of what reports measure beside the paper's loss: long-term mel spectrum, centroid,
+        level and loudness; 0 for the paper's loss alone.
+    beside : float >= 0
+        Weight, in an audio stage that comes after a warm start, of the warm start's loss beside the audio loss.
     held_out : int
         Pairs that judge each stage.
     warm_start : bool or None
@@ -110,7 +115,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kind: Literal["controller"] = "controller"
     plugins: tuple[str, ...] = ()
     minutes: float = 20.0
-    method: str = "orthogonal"
+    method: str = "features"
     encoder: str = "mixture"
     controller: str = "residual"
     controller_options: dict[str, Any] = {}
@@ -119,19 +124,21 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     settings: int = 3
     corrupted: float = 0.5
     foreign: float = 0.8
-    audio_foreign: float = 0.0
+    audio_foreign: float = 0.8
     styles: int = 2
     mix: float = 0.3
     max_cents: float = 200.0
     max_minutes: float = 120.0
     batch: int = 256
     heard_batch: int = 8
-    audio_batch: int = 24
+    audio_batch: int = 6
     proxy_rate: float = 1e-3
     controller_rate: float = 1e-3
-    audio_rate: float = 5e-5
+    audio_rate: float = 1.5e-4
     regression: float = 0.3
     hold: float = 3.0
+    reported: float = 0.2
+    beside: float = 0.5
     held_out: int = 64
     warm_start: bool | None = None
     protocol: Literal["self", "paper"] = "self"
@@ -141,7 +148,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     schedule: Literal["cosine", "paper"] = "cosine"
     clip_norm: float = 1.0
     weight_decay: float = 0.01
-    average: float = 0.9
+    average: float = 0.98
     weights: Literal["float32", "int8"] = "float32"
     pretrained: bool = True
     shares: Shares = Shares()
@@ -158,7 +165,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate", "clip_norm"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected more than 0")
-        for name in ("regression", "hold", "weight_decay", "max_cents", "mix"):
+        for name in ("regression", "hold", "weight_decay", "max_cents", "mix", "reported", "beside"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 0 or more")
 

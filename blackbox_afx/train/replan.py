@@ -1,7 +1,8 @@
-"""Give the controller's stage the steps that the time left has room for, once the stages before it are done.
+"""Give the controller's stages the steps that the time left has room for, once the stages before them are done.
 
 The calibration at the start of a run is short, and whatever else the machine did in those seconds is in it. By the
-time the proxy is trained, it is known how much of the budget is really left.
+time the proxy is trained, it is known how much of the budget is really left; and by the time that the warm start has
+gone over its pairs often enough, how much of that is left for the audio stage.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from blackbox_afx.train.learn import Run
 
 PLAN, CALIBRATED = "plan.json", "calibrated.json"
-"""The second says that this run made the first itself; a plan that was given is kept to."""
+"""The second names the stages that this run planned and may plan anew; a plan that was given is kept to."""
+CONTROLLER, AUDIO = "controller", "audio"
 STEPS, STEPS_S = 8, 1.5
 """A trial of a training step ends after so many of them, or seconds."""
 PASSES = 40
@@ -55,7 +57,7 @@ def replan(
     StepPlan
         Also written to the run's folder, once: a resumed run keeps to it.
     """
-    if not run.folder.read_json(CALIBRATED):
+    if CONTROLLER not in _open(run):
         return plan
     shares = run.recipe.shares
     left = max(run.clock.left_s - reserve_s, 0.0)
@@ -66,9 +68,46 @@ def replan(
         seconds = step_seconds(trial, loss_of(trial))
     steps = int(SAFETY * left / seconds)
     plan = msgspec.structs.replace(plan, warm_steps=min(max(10, steps), most_steps(examples, plan.warm_batch)))
-    run.folder.write_json(PLAN, msgspec.to_builtins(plan))
-    run.folder.write_json(CALIBRATED, False)
+    _keep(run, plan, CONTROLLER)
     return plan
+
+
+def replan_audio(run: Run, plan: StepPlan, loss: Callable[[int], Tensor | None], reserve_s: float) -> StepPlan:
+    """Time two steps of the audio stage, and plan as many as fit; arguments as `replan`, but the stage's own loss."""
+    if AUDIO not in _open(run) or not plan.audio_steps or run.recipe.examples:
+        return plan
+    seconds = audio_seconds(run.learner, loss)
+    left = max(run.clock.left_s - reserve_s, 0.0)
+    plan = msgspec.structs.replace(plan, audio_steps=max(1, int(SAFETY * left / seconds)))
+    _keep(run, plan, AUDIO)
+    return plan
+
+
+def audio_seconds(learner: torch.nn.Module, loss: Callable[[int], Tensor | None]) -> float:
+    """Time a step on the audio loss, and leave what learns as it was."""
+    kept = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
+    times = []
+    for step in range(2):
+        began = time.monotonic()
+        # Not the stage's own steps, so that nothing is heard twice.
+        value = loss(-1 - step)
+        if value is not None:
+            value.backward()
+        times.append(time.monotonic() - began)
+    learner.zero_grad(set_to_none=True)
+    # Running statistics have moved.
+    learner.load_state_dict(kept)
+    return min(times)
+
+
+def _open(run: Run) -> list[str]:
+    return run.folder.read_json(CALIBRATED) or []
+
+
+def _keep(run: Run, plan: StepPlan, stage: str) -> None:
+    """Write a stage's plan, and that it is not to be made again: a resumed run keeps to it."""
+    run.folder.write_json(PLAN, msgspec.to_builtins(plan))
+    run.folder.write_json(CALIBRATED, [name for name in _open(run) if name != stage])
 
 
 def most_steps(examples: int, batch: int) -> int:

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from blackbox_afx.grads.bridge import BlackBoxEffect
+from blackbox_afx.losses.reported import ReportedLoss
+from blackbox_afx.networks.style import StyleNetwork
+from blackbox_afx.proxies.feature_guide import FeatureGuide
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.budget import KEPT, StepPlan
 from blackbox_afx.train.effects import probe_steps
+from blackbox_afx.train.feature_guide import ByFeatures
 from blackbox_afx.train.guide import Guide, guide_plan, guide_seconds, make_guide
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.learner import fit_standardisation
 from blackbox_afx.train.loop import Stage, step_seed
 from blackbox_afx.train.patches import SettingPlan
-from blackbox_afx.train.replan import replan
+from blackbox_afx.train.replan import replan, replan_audio
 from blackbox_afx.train.response_stage import ResponseStage
-from blackbox_afx.train.warm_start import Examples, controller_loss, fit_controller, fit_proxy, proxy_loss
+from blackbox_afx.train.warm_start import (
+    Examples,
+    controller_loss,
+    fit_controller,
+    fit_proxy,
+    own_positions,
+    proxy_loss,
+)
 
 if TYPE_CHECKING:
     from blackbox_afx.train.learn import Run
 
 END_RESERVE_S = 2.0
 PROXY_AVERAGE = 0.999
+BESIDE = 10
+"""Pairs of the warm start for each one that the audio stage hears."""
 
 
 def response_stage(run: Run, proxy: FeatureProxy) -> ResponseStage:
@@ -46,11 +61,27 @@ def response_stage(run: Run, proxy: FeatureProxy) -> ResponseStage:
     )
 
 
-def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> StepPlan:
-    """Train the feature proxy, then the controller through it; give the plan as it was kept to."""
+def warm_loss(
+    run: Run, proxy: FeatureProxy, examples: Examples, batch: int
+) -> Callable[[StyleNetwork], Callable[[int], Tensor]]:
+    """Say what makes the loss of the controller's warm start for a network."""
+    return functools.partial(
+        controller_loss,
+        proxy=proxy,
+        examples=examples,
+        seed=run.seed,
+        batch=batch,
+        foreign=run.recipe.foreign,
+        mix=run.recipe.mix,
+        regression=run.recipe.regression,
+        continuous=run.spec.space.continuous,
+    )
+
+
+def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> tuple[StepPlan, FeatureProxy]:
+    """Train the feature proxy, then the controller through it; give the plan as it was kept to, and the proxy."""
     recipe = run.recipe
     torch.manual_seed(step_seed(run.seed, "proxy", -1))
-    examples = examples.to(run.device)
     proxy = FeatureProxy(len(run.spec.space)).to(run.device)
     if plan.responses:
         count, error_db = response_stage(run, proxy).run(plan.responses)
@@ -64,17 +95,7 @@ def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> St
     )
     run.train(stage, proxy, proxy_loss(proxy, examples, run.seed, plan.batch))
     fit_controller(run.network, examples, run.seed, proxy, run.spec.space.continuous)
-    loss_of = functools.partial(
-        controller_loss,
-        proxy=proxy,
-        examples=examples,
-        seed=run.seed,
-        batch=plan.warm_batch,
-        foreign=recipe.foreign,
-        mix=recipe.mix,
-        regression=recipe.regression,
-        continuous=run.spec.space.continuous,
-    )
+    loss_of = warm_loss(run, proxy, examples, plan.warm_batch)
     reserve_s = END_RESERVE_S + 2 * plan.score_s
     plan = replan(run, plan, len(examples.index), loss_of, reserve_s)
     stage = Stage(
@@ -86,10 +107,15 @@ def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> St
     )
     look = run.look(plan.warm_steps, recipe.shares.controller, plan, judge)
     run.train(stage, run.network, loss_of(run.network), look)
-    return plan
+    return plan, proxy
 
 
-def audio_loss(run: Run, book: str, guide: Guide | None = None) -> AudioLoss:
+def audio_loss(
+    run: Run,
+    book: str,
+    guide: Guide | ByFeatures | None = None,
+    beside: Callable[[int], Tensor] | None = None,
+) -> AudioLoss:
     """Assemble the audio loss with the method's effect module; without its guide the same number of calls."""
     assert run.effect_module is not None
     module = run.effect_module
@@ -108,11 +134,29 @@ def audio_loss(run: Run, book: str, guide: Guide | None = None) -> AudioLoss:
         batch=run.recipe.audio_batch,
         segment=run.recipe.segment,
         hold=run.recipe.hold if run.method.means_controls else 0.0,
-        protocol=run.recipe.protocol,
-        foreign=run.recipe.audio_foreign,
+        foreign=1.0 if run.recipe.protocol == "paper" else run.recipe.audio_foreign,
         seed_of=lambda step: step_seed(run.seed, "audio-pairs", step),
         count=run.effect.count,
+        loss=ReportedLoss(run.recipe.sample_rate, run.recipe.reported) if run.recipe.reported else None,
+        beside=beside,
     )
+
+
+def warm_loss_beside(
+    run: Run, proxy: FeatureProxy, examples: Examples, plan: StepPlan
+) -> Callable[[int], Tensor] | None:
+    """Make what is added to the audio loss of each step, of a few pairs for each that is heard."""
+    weight = run.recipe.beside
+    if not weight:
+        return None
+    loss = warm_loss(run, proxy, examples, min(plan.warm_batch, BESIDE * plan.audio_batch))(run.network)
+    # Other pairs in another order than the warm start's.
+    return lambda step: weight * loss(plan.warm_steps + step)
+
+
+def by_features(run: Run, proxy: FeatureProxy) -> ByFeatures:
+    """Take a feature proxy as the guide."""
+    return ByFeatures(direction=FeatureGuide(proxy, run.recipe.sample_rate))
 
 
 def make_run_guide(run: Run, book: str, around: np.ndarray | None, reserve_s: float) -> Guide:
@@ -134,11 +178,32 @@ def make_run_guide(run: Run, book: str, around: np.ndarray | None, reserve_s: fl
     return Guide.load(place, run.effect)
 
 
-def audio_stage(run: Run, plan: StepPlan, book: str, judge: Judge, around: np.ndarray | None) -> None:
-    """Train on the audio loss through the effect module."""
+def audio_stage(
+    run: Run, plan: StepPlan, book: str, judge: Judge, proxy: FeatureProxy | None, examples: Examples | None
+) -> StepPlan:
+    """Train on the audio loss through the effect module; give the plan as it was kept to.
+
+    Parameters
+    ----------
+    run, plan, book, judge
+    proxy, examples
+        The warm start's, where there was one.
+    """
     recipe = run.recipe
     reserve_s = END_RESERVE_S + plan.score_s
-    guide = make_run_guide(run, book, around, reserve_s) if run.method.guide else None
+    guide: Guide | ByFeatures | None = None
+    beside = None
+    if proxy is not None and examples is not None:
+        beside = warm_loss_beside(run, proxy, examples, plan)
+        if run.method.guide == "features":
+            guide = by_features(run, proxy)
+    if run.method.guide == "tangent":
+        around = None if examples is None else own_positions(run.network, examples, run.seed)
+        guide = make_run_guide(run, book, around, reserve_s)
+    loss = audio_loss(run, book, guide, beside)
+    if not run.warm:
+        fit_standardisation(run.network, loss.pairs)
+    plan = replan_audio(run, plan, loss, reserve_s)
     stage = Stage(
         name="audio",
         steps=plan.audio_steps,
@@ -151,8 +216,6 @@ def audio_stage(run: Run, plan: StepPlan, book: str, judge: Judge, around: np.nd
         average=recipe.average,
         reserve_s=reserve_s,
     )
-    loss = audio_loss(run, book, guide)
-    if not run.warm:
-        fit_standardisation(run.network, loss.pairs)
     share = recipe.shares.audio if run.warm else 1.0
     run.train(stage, run.learner, loss, run.look(plan.audio_steps, share, plan, judge))
+    return plan

@@ -131,3 +131,19 @@ def test_the_rate_rises_then_falls_to_a_thousandth():
     assert max(rates) == pytest.approx(1.0, rel=0.02)
     assert rates[-1] == pytest.approx(1e-3)
     assert rates[50:] == sorted(rates[50:], reverse=True)
+
+
+def test_a_stage_whose_gradients_break_is_given_up_and_said(tmp_path):
+    network = small()
+    before = {name: weight.clone() for name, weight in network.named_parameters()}
+    told: list[str] = []
+
+    def loss(step: int) -> torch.Tensor:
+        return network(torch.full((4, 6), torch.nan)).mean()
+
+    stage = Stage(name="s", steps=100, learning_rate=1e-2)
+    done = run_stage(stage, network, loss, seed=0, folder=RunFolder(tmp_path / "a"), clock=Clock(10), warn=told.append)
+    assert done == loop.BROKEN
+    assert len(told) == 1
+    assert f"given up after {loop.BROKEN} of 100 steps" in told[0]
+    assert all(torch.equal(weight, before[name]) for name, weight in network.named_parameters())

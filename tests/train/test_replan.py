@@ -12,7 +12,7 @@ import torch
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.train.budget import Clock, StepPlan
 from blackbox_afx.train.recipe import Recipe
-from blackbox_afx.train.replan import CALIBRATED, PASSES, PLAN, replan
+from blackbox_afx.train.replan import AUDIO, CALIBRATED, CONTROLLER, PASSES, PLAN, replan, replan_audio
 from blackbox_afx.train.run_folder import RunFolder
 from tests.train.runs import PLAN as PLANNED
 
@@ -41,7 +41,7 @@ def test_a_plan_that_was_given_is_kept(run):
 
 
 def test_steps_fill_the_time_left_and_are_planned_once(run):
-    run.folder.write_json(CALIBRATED, True)
+    run.folder.write_json(CALIBRATED, [CONTROLLER, AUDIO])
     before = [weight.clone() for weight in run.network.parameters()]
     made = replan(run, PLANNED, 10**6, slow, reserve_s=10.0)
     # 20 of 30 seconds, at 20 ms and what the optimiser and a busy machine take.
@@ -55,13 +55,30 @@ def test_steps_fill_the_time_left_and_are_planned_once(run):
 def test_an_audio_stage_keeps_its_share(run):
     shares = msgspec.structs.replace(run.recipe.shares, controller=0.1, audio=0.9)
     run.recipe = msgspec.structs.replace(run.recipe, shares=shares)
-    run.folder.write_json(CALIBRATED, True)
+    run.folder.write_json(CALIBRATED, [CONTROLLER, AUDIO])
     made = replan(run, msgspec.structs.replace(PLANNED, audio_steps=5), 10**6, slow, reserve_s=0.0)
     assert made.warm_steps < 0.1 * 30 / STEP_S
 
 
 def test_few_pairs_are_not_gone_over_for_ever_and_late_stages_get_a_little(run):
-    run.folder.write_json(CALIBRATED, True)
+    run.folder.write_json(CALIBRATED, [CONTROLLER, AUDIO])
     assert replan(run, PLANNED, 4, slow, 0.0).warm_steps == max(50, PASSES)
-    run.folder.write_json(CALIBRATED, True)
+    run.folder.write_json(CALIBRATED, [CONTROLLER, AUDIO])
     assert replan(run, PLANNED, 10**6, slow, 1000.0).warm_steps == 10
+
+
+def test_the_audio_stage_takes_the_time_that_is_left_once(run):
+    run.learner = run.network
+    loss = slow(run.network)
+    planned = msgspec.structs.replace(PLANNED, audio_steps=5)
+    assert replan_audio(run, planned, loss, 0.0) == planned
+    run.folder.write_json(CALIBRATED, [AUDIO])
+    assert replan_audio(run, PLANNED, loss, 0.0) == PLANNED
+    before = [weight.clone() for weight in run.network.parameters()]
+    made = replan_audio(run, planned, loss, reserve_s=10.0)
+    assert 20 / STEP_S / 4 < made.audio_steps < 20 / STEP_S
+    assert msgspec.structs.replace(made, audio_steps=5) == planned
+    assert msgspec.convert(run.folder.read_json(PLAN), StepPlan) == made
+    assert replan_audio(run, made, loss, reserve_s=25.0) == made
+    assert all(torch.equal(old, new) for old, new in zip(before, run.network.parameters(), strict=True))
+    assert all(weight.grad is None for weight in run.network.parameters())

@@ -1,0 +1,85 @@
+"""The audio stage's loss on real effects: pairs of both kinds, and a gradient that reaches the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from blackbox_afx.data import find_audio, load_clips
+from blackbox_afx.grads import make_estimator
+from blackbox_afx.grads.bridge import BlackBoxEffect
+from blackbox_afx.losses import ReportedLoss
+from blackbox_afx.networks.style import make_style_network
+from blackbox_afx.plugins.chain import ChainSpec
+from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.plugins.resolve import resolve_plugin
+from blackbox_afx.train.audio_stage import AudioLoss
+from blackbox_afx.train.clip_book import read_clip_book, write_clip_book
+from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.judge import Judge
+
+SEGMENT = 16384
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory, demo_audio):
+    """Give a chain of two built-in effects, a farm, and a clip book."""
+    spec = ChainSpec(profiles=(resolve_plugin("builtin:PeakFilter"), resolve_plugin("builtin:Gain")))
+    clips = load_clips(find_audio(demo_audio, purpose="learn", seed=0), "train", sample_rate=24000, max_minutes=4.0)
+    book = str(tmp_path_factory.mktemp("book") / "clips")
+    write_clip_book(book, clips)
+    with Farm(1) as farm:
+        yield spec, farm, book
+
+
+def loss_of(stage, foreign: float, **more) -> tuple[torch.nn.Module, AudioLoss]:
+    spec, farm, book = stage
+    torch.manual_seed(0)
+    network = make_style_network(
+        controls=len(spec.space), encoder="statistics", controller="residual", width=32, blocks=1
+    )
+    effect = FarmEffect(farm, spec, 24000)
+    estimator = make_estimator("differences")
+    module = BlackBoxEffect(effect, estimator, np.full(len(spec.space), 5e-3), snap=spec.space.snap)
+    made = AudioLoss(
+        network,
+        module,
+        farm,
+        spec,
+        book,
+        batch=8,
+        segment=SEGMENT,
+        hold=3.0,
+        foreign=foreign,
+        seed_of=lambda step: 100 + step,
+        count=effect.count,
+        **more,
+    )
+    return network, made
+
+
+@pytest.mark.parametrize("foreign", [0.0, 0.5, 1.0])
+def test_pairs_of_either_kind_give_a_finite_gradient(stage, foreign):
+    network, loss = loss_of(stage, foreign, loss=ReportedLoss(24000, 0.5))
+    known = loss.pairs(0)["values"].isfinite().all(1)
+    assert 0 < known.sum() < 8 if foreign == 0.5 else known.all() == (foreign == 0.0)
+    value = loss(0)
+    assert value is not None
+    value.backward()
+    gradients = torch.cat([weight.grad.flatten() for weight in network.parameters() if weight.grad is not None])
+    assert torch.isfinite(gradients).all()
+    assert gradients.abs().max() > 0
+
+
+def test_the_judge_of_both_kinds_weighs_them_alike(stage):
+    spec, farm, book = stage
+    network, _ = loss_of(stage, 0.0)
+    effect, clips = FarmEffect(farm, spec, 24000), read_clip_book(book)
+    judge = Judge(effect, clips, pairs=12, segment=SEGMENT, seed=3, network=network, protocol="both")
+    assert judge.strange.sum() == 6
+    scores = judge.score(network)
+    rendered, _ = effect.render(judge.inputs, judge.predict(network))
+    errors = judge._errors(rendered)
+    expected = [errors[kind].mean(0) / judge.before[kind].mean(0) for kind in (judge.strange, ~judge.strange)]
+    np.testing.assert_allclose(list(scores.ratio.values()), np.sqrt(expected[0] * expected[1]), rtol=1e-6)
