@@ -23,11 +23,12 @@ import numpy as np
 from blackbox_afx.benchmark.gradients import chain_steps
 from blackbox_afx.grads import SPSA, Differences, Orthogonal
 from blackbox_afx.plugins.resolve import resolve_plugin
+from blackbox_afx.train.feature_guide import by_features
 from blackbox_afx.train.guide import Case, cosines
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.learn import Run
 from blackbox_afx.train.recipe import Recipe
-from blackbox_afx.train.stages import by_features, warm_start
+from blackbox_afx.train.stages import warm_start
 
 AT_ONCE = 8
 
@@ -67,7 +68,7 @@ def main() -> None:
             plan = run.plan(book, judge)
             examples = run.material.pairs(plan, book, run.clock, run.reserve_after_pairs(), run.tick)
             _, proxy = warm_start(run, plan, examples, judge)
-            direction = by_features(run, proxy).direction
+            direction = by_features(run.effect, proxy).direction
             val = str(run.folder.path / "clips_val")
             steps = chain_steps(run.spec)
             truths, found = [], {"feature proxy": []}

@@ -46,10 +46,13 @@ def relative_change(here: np.ndarray, change: np.ndarray) -> np.ndarray:
         0 where the response is.
     """
     size = grid(here.shape[-1])
+    return fft.rfft(np.asarray(change, np.float64), size) * _inverse(here, size)
+
+
+def _inverse(here: np.ndarray, size: int) -> np.ndarray:
     spectrum = fft.rfft(np.asarray(here, np.float64), size)
     power = np.square(np.abs(spectrum))
-    weight = np.conj(spectrum) / np.maximum(power + EMPTY * power.max(-1, keepdims=True), 1e-200)
-    return fft.rfft(np.asarray(change, np.float64), size) * weight
+    return np.conj(spectrum) / np.maximum(power + EMPTY * power.max(-1, keepdims=True), 1e-200)
 
 
 def apply_relative(relative: np.ndarray, audio: np.ndarray) -> np.ndarray:
@@ -87,6 +90,34 @@ def correlate(audio: np.ndarray, cotangent: np.ndarray, size: int) -> np.ndarray
     share = np.full(size // 2 + 1, 2.0 / size)
     share[[0, -1]] /= 2.0
     return share * np.conj(fft.rfft(near))
+
+
+def linear_part(here: np.ndarray, change: np.ndarray, audio: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+    """Give how a loss answers to changes of responses, float64 [P], where all that follows is linear.
+
+    ``Re sum(S * D)`` of `correlate` and `relative_change`, by one transform a plugin instead of one a control.
+
+    Parameters
+    ----------
+    here : float [P, taps]
+        Response of each control's plugin; neighbours of one plugin have the same.
+    change : float [P, taps]
+        For each unit of a control's position.
+    audio, cotangent : float [channels, samples]
+        y and dL/dy.
+    """
+    taps = here.shape[-1]
+    size = grid(taps)
+    asked = correlate(audio, cotangent, size)
+    share = np.full(size // 2 + 1, 2.0 / size)
+    share[[0, -1]] /= 2.0
+    found = np.zeros(len(here))
+    weight = np.zeros(taps)
+    for k, (response, turned) in enumerate(zip(here, change, strict=True)):
+        if k == 0 or not np.array_equal(response, here[k - 1]):
+            weight = fft.irfft(np.conj(asked * _inverse(response, size)) / share, size)[:taps]
+        found[k] = weight @ turned
+    return found
 
 
 def in_bands(rows: np.ndarray, sample_rate: int) -> np.ndarray:

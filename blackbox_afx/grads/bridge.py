@@ -74,6 +74,9 @@ class BlackBoxEffect(torch.nn.Module):
         Makes the direction that guided estimators take, from what went in, where, the loss gradient, and what came
         out; arguments as `estimate` has them.  One that has a method ``respond(rows, points, cotangents)`` answers the
         probes of these rows itself, as `BlackBox.respond` would.
+    limit : float >= 0
+        Longest gradient of an example, in medians of its batch; 0 for none.  A loss that breaks within a step of a
+        control gives a derivative many times as long as others, which would decide a whole training step.
 
     Attributes
     ----------
@@ -112,8 +115,10 @@ class BlackBoxEffect(torch.nn.Module):
         seed: int = 0,
         snap: Callable[[np.ndarray], np.ndarray] | None = None,
         guide: Callable[[list[np.ndarray], np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray] | None = None,
+        limit: float = 0.0,
     ) -> None:
         super().__init__()
+        self.limit = limit
         self.box = box
         self.estimator = estimator
         self.steps = np.asarray(steps, dtype=np.float64)
@@ -207,8 +212,19 @@ class BlackBoxEffect(torch.nn.Module):
         self.last_ok = ok & (valid | ~finite)
         self.failed += int((ok & ~self.last_ok).sum())
         gradient = np.where((self.last_ok & heard)[:, None], gradient, 0.0)
+        if self.limit:
+            gradient = shortened(gradient, self.limit)
         gradient[~finite & ok] = np.nan
         return gradient
+
+
+def shortened(gradient: np.ndarray, limit: float) -> np.ndarray:
+    """Shorten rows [B, P] that are longer than `limit` medians of those that are not 0."""
+    length = np.linalg.norm(gradient, axis=1)
+    if not length.any():
+        return gradient
+    longest = limit * np.median(length[length > 0])
+    return gradient * np.minimum(1.0, longest / np.maximum(length, 1e-300))[:, None]
 
 
 class BlackBoxFunction(torch.autograd.Function):

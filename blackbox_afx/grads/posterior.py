@@ -14,7 +14,12 @@ RIDGE = 1e-9
 
 
 def update(
-    mean: np.ndarray, covariance: np.ndarray, applied: np.ndarray, change: np.ndarray, noise: np.ndarray
+    mean: np.ndarray,
+    covariance: np.ndarray,
+    applied: np.ndarray,
+    change: np.ndarray,
+    noise: np.ndarray,
+    limit: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Correct an expected gradient by what probes measured.
 
@@ -31,6 +36,10 @@ def update(
         r.
     noise : array [shape=(K,)]
         Variance R of each change.
+    limit : float >= 0
+        A change that lies further than so many deviations from what is expected counts as if it lay there: a
+        response that broke within the step says little of the derivative. Exact ones, of noise 0, count in full, as
+        all do where it is 0.
 
     Returns
     -------
@@ -46,7 +55,10 @@ def update(
     inverse = np.linalg.pinv(spread / np.outer(scale, scale), rcond=1e-10, hermitian=True) / np.outer(scale, scale)
     gain = cross @ inverse
     kept = covariance - gain @ cross.T
-    return mean + gain @ (change - applied @ mean), (kept + kept.T) / 2
+    surprise = change - applied @ mean
+    if limit:
+        surprise = np.where(noise > 0.0, np.clip(surprise, -limit * scale, limit * scale), surprise)
+    return mean + gain @ surprise, (kept + kept.T) / 2
 
 
 def best_direction(covariance: np.ndarray, allowed: np.ndarray, floor: float = 0.0) -> tuple[np.ndarray, float]:

@@ -74,6 +74,11 @@ class FeatureProxy(nn.Module):
         """Make the response flat again."""
         self.response.forget()
 
+    @property
+    def knows_response(self) -> bool:
+        """Whether it was told a response, and has not forgotten it."""
+        return bool(self.response.last.weight.any())
+
     def forward(self, statistics: Tensor, positions: Tensor) -> Tensor:
         """Predict statistics [batch, DIMENSION] for statistics [batch, DIMENSION] and positions [batch, controls]."""
         waves = [torch.cos(math.pi * (k + 1) * positions) for k in range(self.harmonics)]

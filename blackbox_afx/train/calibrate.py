@@ -15,10 +15,11 @@ from torch import Tensor
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.budget import SAFETY, StepPlan
+from blackbox_afx.train.feature_guide import by_features
 from blackbox_afx.train.guide import GUIDE_SHARE
 from blackbox_afx.train.replan import PASSES, audio_seconds, most_steps, step_seconds
 from blackbox_afx.train.response_stage import LEAST
-from blackbox_afx.train.stages import audio_loss, by_features, response_stage
+from blackbox_afx.train.stages import audio_loss, response_stage
 from blackbox_afx.train.warm_start import Examples, controller_loss, proxy_loss
 
 if TYPE_CHECKING:
@@ -173,5 +174,5 @@ def _best_threads(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> tu
 
 def _audio_step_s(run: Run, book: str, proxy: FeatureProxy) -> float:
     # Untrained, the proxy takes as long.
-    loss = audio_loss(run, book, by_features(run, proxy) if run.method.guide == "features" else None)
+    loss = audio_loss(run, book, by_features(run.effect, proxy) if run.method.guide == "features" else None)
     return audio_seconds(run.learner, loss)

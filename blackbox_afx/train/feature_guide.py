@@ -1,45 +1,149 @@
-"""The warm start's feature proxy as the guide of the audio stage, and the estimator that goes with it."""
+"""The warm start's feature proxy as the guide of the audio stage, and the estimator that goes with it.
+
+How far the guide is wrong, control by control, is measured at a few examples by full differences. One probe an
+example, along the direction that is least known, then corrects it.
+"""
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import torch
 
+from blackbox_afx.grads.differences import Differences
 from blackbox_afx.grads.guided import Guided
-from blackbox_afx.grads.posterior import as_tuple, suffix_costs
+from blackbox_afx.grads.posterior import as_tuple, error_of, suffix_costs, table
 from blackbox_afx.grads.protocol import Estimator
 from blackbox_afx.grads.steps import step_sizes
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.proxies.feature_guide import FeatureGuide
-from blackbox_afx.train.guide import PROBE_STEP, last_gain
+from blackbox_afx.proxies.feature_proxy import FeatureProxy
+from blackbox_afx.train.audio_stage import AudioLoss
+from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.guide import Case, last_gain
+from blackbox_afx.train.linear_parts import LinearParts
+from blackbox_afx.train.run_folder import load_tensors, save_tensors
+
+STEP = 5e-3
+"""Of probes and impulses: far enough that a plugin which takes frequencies in steps is heard to move."""
+LIMIT = 2.0
+"""See `blackbox_afx.grads.guided.Guided`."""
+AT_ONCE, LEAST, MOST = 8, 16, 48
+"""Examples that tell how far a guide is to be trusted: measured together, needed, and wanted."""
+
+
+def probe_steps(spec: ChainSpec) -> np.ndarray:
+    """Say how far each control is moved, float64 [P]; NaN for toggles and choices."""
+    repeatability = max(profile.repeatability for profile in spec.profiles)
+    return np.where(spec.space.continuous, step_sizes(spec.space.resolution, repeatability, STEP), np.nan)
 
 
 class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
-    """Do for a feature proxy what `blackbox_afx.train.guide.Guide` does for a tangent proxy; nothing is made for it.
+    """Do for a feature proxy what `blackbox_afx.train.guide.Guide` does for a tangent proxy.
 
     Parameters
     ----------
     direction : FeatureGuide
         What `blackbox_afx.grads.bridge.BlackBoxEffect` takes as its guide.
+    slope, covariance : float64 [P] and [P, P], or None
+        See `blackbox_afx.grads.posterior.error_of`; without them the guide is taken as it is, and no probe is made.
     """
 
     direction: FeatureGuide
+    slope: np.ndarray | None = None
+    covariance: np.ndarray | None = None
 
     def probe_steps(self, spec: ChainSpec) -> np.ndarray:
         """Say how far probes move each control, float64 [P]; NaN for toggles and choices."""
-        repeatability = max(profile.repeatability for profile in spec.profiles)
-        return np.where(spec.space.continuous, step_sizes(spec.space.resolution, repeatability, PROBE_STEP), np.nan)
+        return probe_steps(spec)
 
     def estimator(self, spec: ChainSpec, calls: float, samples: int, **options: Any) -> Estimator:
-        """Make the estimator that spends `calls` beside the guide; a gain at the end of the chain is known exactly."""
+        """Make the estimator that spends `calls` where this guide errs most; a gain at the chain's end is exact."""
         gain, gain_slope = last_gain(spec)
         sizes = [len(profile.active) for profile in spec.profiles]
+        known: dict[str, Any] = {}
+        if self.slope is not None and self.covariance is not None:
+            known = {"slope": as_tuple(self.slope), "covariance": table(self.covariance)}
         return Guided(
-            calls=calls,
+            calls=calls if known else 0.0,
             costs=as_tuple(suffix_costs(spec.shares, sizes)),
             gain=gain,
             gain_slope=gain_slope,
+            limit=LIMIT,
+            **known,
             **options,
         )
+
+    def save(self, path: Path) -> None:
+        """Write how far it is trusted beside its place, and rename it there."""
+        kept = {"slope": self.slope, "covariance": self.covariance}
+        save_tensors(path, {name: torch.from_numpy(rows) for name, rows in kept.items() if rows is not None}, {})
+
+    def load(self, path: Path) -> ByFeatures:
+        """Give a copy that is trusted as `save` wrote."""
+        tensors, _ = load_tensors(path)
+        return msgspec.structs.replace(self, **{name: rows.numpy() for name, rows in tensors.items()})
+
+
+def by_features(effect: FarmEffect, proxy: FeatureProxy) -> ByFeatures:
+    """Take a feature proxy as the guide, with impulses where they were found to tell what becomes of recordings."""
+    parts = None
+    if proxy.knows_response:
+        parts = LinearParts(effect, probe_steps(effect.spec), np.zeros(len(effect.spec.space), bool))
+    return ByFeatures(direction=FeatureGuide(proxy, effect.sample_rate, parts))
+
+
+def measure_trust(guide: ByFeatures, effect: FarmEffect, loss: AudioLoss, seconds: float) -> ByFeatures:
+    """Measure how far a guide is to be trusted where the network stands, in about so many seconds or not at all.
+
+    Parameters
+    ----------
+    guide : ByFeatures
+    effect : FarmEffect
+    loss : AudioLoss
+        Makes the pairs, and says the loss and the network.
+    seconds : float
+    """
+    began, expected, truths = time.monotonic(), [], []
+    steps = probe_steps(effect.spec)
+    for turn in range(MOST // AT_ONCE):
+        case = draw_case(effect, loss, -1000 - turn)
+        expected.append(guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs)))
+        truths.append(case.gradient(effect, Differences(), steps)[0])
+        if (time.monotonic() - began) * (turn + 2) / (turn + 1) > seconds:
+            break
+    if sum(map(len, expected)) < LEAST:
+        return guide
+    slope, covariance = error_of(np.concatenate(expected), np.concatenate(truths))
+    return msgspec.structs.replace(guide, slope=slope, covariance=covariance)
+
+
+def draw_case(effect: FarmEffect, loss: AudioLoss, step: int) -> Case:
+    """Render a step's pairs as the network has them, and differentiate the loss at the plugins' audio.
+
+    Of a batch of the audio stage as many are drawn as make `AT_ONCE`.
+    """
+    batches = [loss.pairs(step * 100 - k) for k in range(-(-AT_ONCE // loss.batch))]
+    batch = {name: torch.cat([part[name] for part in batches])[:AT_ONCE] for name in batches[0]}
+    with torch.no_grad():
+        positions = loss.network(batch["source"], batch["reference"]).double().cpu().numpy()
+    positions = np.asarray(effect.spec.space.snap(positions), np.float64)
+    inputs = batch["input"][:, None].cpu().numpy()
+    rendered, good = effect.render(list(inputs), positions)
+    kept = np.flatnonzero(good)
+    outputs = np.stack([rendered[k] for k in kept]) if len(kept) else np.zeros((0, *inputs.shape[1:]), np.float32)
+    heard = torch.from_numpy(outputs).requires_grad_(True)
+    if len(kept):
+        loss.loss.per_example(heard, batch["target"][kept, None].cpu()).sum().backward()
+    cotangents = np.zeros_like(outputs) if heard.grad is None else heard.grad.numpy()
+    return Case(
+        inputs=inputs[kept],
+        positions=positions[kept],
+        outputs=outputs,
+        cotangents=cotangents,
+        base=np.einsum("bcn,bcn->b", cotangents, outputs, dtype=np.float64),
+    )

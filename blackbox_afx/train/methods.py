@@ -105,9 +105,9 @@ METHODS: dict[str, Method] = {
         guide="tangent",
     ),
     "features": Method(
-        about="warm start, then the loss gradient at the plugin's own audio, carried on by the feature proxy",
+        about="warm start, then the loss gradient at the plugin's own audio, carried on by feature proxy and impulses",
         estimator="guided",
-        options={"calls": 0.0},
+        options={"calls": 1.0},
         guide="features",
     ),
 }

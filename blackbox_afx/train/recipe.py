@@ -86,6 +86,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reported : float >= 0
         Weight, in the audio stage, of what reports measure beside the paper's loss: long-term mel spectrum, centroid,
         level and loudness; 0 for the paper's loss alone.
+    limit : float >= 0
+        Longest derivative of an example of the audio stage, in medians of its batch, where it comes from renders; 0
+        for none.
     beside : float >= 0
         Weight, in an audio stage that comes after a warm start, of the warm start's loss beside the audio loss.
     held_out : int
@@ -124,7 +127,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     settings: int = 3
     corrupted: float = 0.5
     foreign: float = 0.8
-    audio_foreign: float = 0.8
+    audio_foreign: float = 1.0
     styles: int = 2
     mix: float = 0.3
     max_cents: float = 200.0
@@ -137,8 +140,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     audio_rate: float = 1.5e-4
     regression: float = 0.3
     hold: float = 3.0
-    reported: float = 0.2
-    beside: float = 0.5
+    reported: float = 0.1
+    beside: float = 0.3
+    limit: float = 1.5
     held_out: int = 64
     warm_start: bool | None = None
     protocol: Literal["self", "paper"] = "self"
@@ -165,7 +169,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate", "clip_norm"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected more than 0")
-        for name in ("regression", "hold", "weight_decay", "max_cents", "mix", "reported", "beside"):
+        for name in ("regression", "hold", "weight_decay", "max_cents", "mix", "reported", "beside", "limit"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 0 or more")
 

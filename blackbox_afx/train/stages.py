@@ -13,12 +13,11 @@ from torch import Tensor
 from blackbox_afx.grads.bridge import BlackBoxEffect
 from blackbox_afx.losses.reported import ReportedLoss
 from blackbox_afx.networks.style import StyleNetwork
-from blackbox_afx.proxies.feature_guide import FeatureGuide
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.budget import KEPT, StepPlan
 from blackbox_afx.train.effects import probe_steps
-from blackbox_afx.train.feature_guide import ByFeatures
+from blackbox_afx.train.feature_guide import ByFeatures, by_features, measure_trust
 from blackbox_afx.train.guide import Guide, guide_plan, guide_seconds, make_guide
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.learner import fit_standardisation
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
 
 END_RESERVE_S = 2.0
 PROXY_AVERAGE = 0.999
+TRUST_SHARE = 0.08
+"""Of the audio stage's time, what goes into measuring how far its guide is wrong."""
 BESIDE = 10
 """Pairs of the warm start for each one that the audio stage hears."""
 
@@ -125,6 +126,8 @@ def audio_loss(
         estimator = guide.estimator(run.spec, samples=run.recipe.segment, **run.method.options)
         steps = guide.probe_steps(run.spec)
         module = BlackBoxEffect(box, estimator, steps, snap=run.spec.space.snap, guide=guide.direction)
+    if isinstance(module, BlackBoxEffect):
+        module.limit = run.recipe.limit
     return AudioLoss(
         run.network,
         module,
@@ -154,11 +157,6 @@ def warm_loss_beside(
     return lambda step: weight * loss(plan.warm_steps + step)
 
 
-def by_features(run: Run, proxy: FeatureProxy) -> ByFeatures:
-    """Take a feature proxy as the guide."""
-    return ByFeatures(direction=FeatureGuide(proxy, run.recipe.sample_rate))
-
-
 def make_run_guide(run: Run, book: str, around: np.ndarray | None, reserve_s: float) -> Guide:
     """Make the method's guide at settings that the controller asks for, or read the one an earlier sitting made."""
     place = run.folder.path / "guide.safetensors"
@@ -176,6 +174,16 @@ def make_run_guide(run: Run, book: str, around: np.ndarray | None, reserve_s: fl
         )
         made.save(place)
     return Guide.load(place, run.effect)
+
+
+def make_feature_guide(run: Run, book: str, proxy: FeatureProxy, reserve_s: float) -> ByFeatures:
+    """Take the warm start's proxy for a guide, and measure how far to trust it, or read what an earlier sitting did."""
+    guide, place = by_features(run.effect, proxy), run.folder.path / "trust.safetensors"
+    if not place.exists():
+        run.tick("guide", 0.0, "measuring how far the feature proxy is to be trusted")
+        seconds = TRUST_SHARE * max(run.clock.left_s - reserve_s, 0.0)
+        measure_trust(guide, run.effect, audio_loss(run, book), seconds).save(place)
+    return guide.load(place)
 
 
 def audio_stage(
@@ -196,7 +204,7 @@ def audio_stage(
     if proxy is not None and examples is not None:
         beside = warm_loss_beside(run, proxy, examples, plan)
         if run.method.guide == "features":
-            guide = by_features(run, proxy)
+            guide = make_feature_guide(run, book, proxy, reserve_s)
     if run.method.guide == "tangent":
         around = None if examples is None else own_positions(run.network, examples, run.seed)
         guide = make_run_guide(run, book, around, reserve_s)

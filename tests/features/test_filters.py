@@ -16,6 +16,7 @@ from blackbox_afx.features.filters import (
     heard,
     impulse,
     in_bands,
+    linear_part,
     relative_change,
 )
 from blackbox_afx.features.tiles import BANDS, band_starts
@@ -93,3 +94,13 @@ def test_a_network_hears_band_means():
     assert heard(np.stack([flat] * 3), RATE).shape == (3, HEARD)
     assert np.all(np.diff(band_starts(grid(TAPS), RATE)) > 0)
     assert BEFORE < TAPS
+
+
+def test_the_linear_part_is_the_sum_over_frequencies(change):
+    rng = np.random.default_rng(4)
+    audio, cotangent = rng.normal(size=(2, 2, 9000))
+    here = np.stack([response(1000.0), response(1000.0), response(2500.0)])
+    turned = np.stack([change, 3 * change, (response(2510.0) - response(2490.0)) / 20.0])
+    size = grid(TAPS)
+    known = np.real(correlate(audio, cotangent, size) * relative_change(here, turned)).sum(1)
+    np.testing.assert_allclose(linear_part(here, turned, audio, cotangent), known, rtol=1e-6)

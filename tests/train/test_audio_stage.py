@@ -7,17 +7,23 @@ import pytest
 import torch
 
 from blackbox_afx.data import find_audio, load_clips
-from blackbox_afx.grads import make_estimator
+from blackbox_afx.features.statistics import BANDS
+from blackbox_afx.grads import Differences, make_estimator
 from blackbox_afx.grads.bridge import BlackBoxEffect
 from blackbox_afx.losses import ReportedLoss
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.resolve import resolve_plugin
+from blackbox_afx.proxies.curve import Curve
+from blackbox_afx.proxies.feature_guide import FeatureGuide
+from blackbox_afx.proxies.feature_proxy import filtered
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.clip_book import read_clip_book, write_clip_book
 from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.guide import Case, cosines
 from blackbox_afx.train.judge import Judge
+from blackbox_afx.train.linear_parts import LinearParts
 
 SEGMENT = 16384
 
@@ -83,3 +89,31 @@ def test_the_judge_of_both_kinds_weighs_them_alike(stage):
     errors = judge._errors(rendered)
     expected = [errors[kind].mean(0) / judge.before[kind].mean(0) for kind in (judge.strange, ~judge.strange)]
     np.testing.assert_allclose(list(scores.ratio.values()), np.sqrt(expected[0] * expected[1]), rtol=1e-6)
+
+
+class OnlyFilters(torch.nn.Module):
+    """A feature proxy that has learned nothing beside the response."""
+
+    def __init__(self, controls: int) -> None:
+        super().__init__()
+        self.last = torch.nn.Linear(1, 1)
+        self.response = Curve(controls, 16, BANDS)
+        torch.nn.init.normal_(self.response.last.weight)
+
+    def forward(self, statistics: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        return filtered(statistics, self.response.knots_db(positions))
+
+
+def test_with_impulses_the_guide_knows_equalisers_exactly(stage):
+    _, farm, book = stage
+    names = ("builtin:PeakFilter", "builtin:HighShelfFilter", "builtin:Gain")
+    spec = ChainSpec(profiles=tuple(resolve_plugin(name) for name in names))
+    effect = FarmEffect(farm, spec, 24000)
+    steps = np.full(len(spec.space), 5e-3)
+    parts = LinearParts(effect, steps, np.zeros(len(steps), bool))
+    guide = FeatureGuide(OnlyFilters(len(steps)), 24000, parts)  # pyrefly: ignore[bad-argument-type]
+    case = Case.draw(effect, book, 8, 32768, np.random.default_rng(5))
+    found = guide(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
+    truth, _ = case.gradient(effect, Differences(), steps)
+    assert np.median(cosines(found, truth)) > 0.99
+    assert np.median(np.linalg.norm(found, axis=1) / np.linalg.norm(truth, axis=1)) == pytest.approx(1.0, abs=0.05)
