@@ -1,13 +1,14 @@
-"""How near the warm start's feature proxy comes to the derivative of a real chain, without a render.
+"""How near the audio stage's derivative comes to that of a real chain, and for how many calls.
 
-Question: is a proxy that only knows statistics, and costs nothing beyond the warm start, a guide for the audio stage?
+Question: what do the feature proxy of the warm start, quiet impulses and a probe bring, one after the other?
 
     python benchmarks/feature_guide.py --audio recordings/ --where type=speech
     python benchmarks/feature_guide.py --audio recordings/ --plugins zam_eq2 builtin:Reverb --minutes 5 --json out.json
 
-It makes pairs, measures responses and trains a feature proxy as `afx learn` does in so many minutes, then compares its
-derivative, at random settings and recordings of the split `val`, with central differences of all controls; beside it
-what SPSA and orthogonal directions give, and what they cost.
+It learns a warm start as `afx learn` does in so many minutes. Then it compares derivatives with central differences of
+all controls, on pairs like those of the audio stage but from the split `val`, at the settings that the controller asks
+for; beside them what SPSA and orthogonal directions give. Calls are renders of the whole chain beyond the forward one,
+impulses by their samples.
 """
 
 from __future__ import annotations
@@ -20,17 +21,53 @@ from pathlib import Path
 
 import numpy as np
 
-from blackbox_afx.benchmark.gradients import chain_steps
 from blackbox_afx.grads import SPSA, Differences, Orthogonal
 from blackbox_afx.plugins.resolve import resolve_plugin
-from blackbox_afx.train.feature_guide import by_features
+from blackbox_afx.proxies.feature_guide import FeatureGuide
+from blackbox_afx.proxies.feature_proxy import FeatureProxy
+from blackbox_afx.train.feature_guide import AT_ONCE, ByFeatures, by_features, draw_case, measure_trust, probe_steps
 from blackbox_afx.train.guide import Case, cosines
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.learn import Run
+from blackbox_afx.train.linear_parts import LinearParts
 from blackbox_afx.train.recipe import Recipe
-from blackbox_afx.train.stages import warm_start
+from blackbox_afx.train.stages import audio_loss, warm_start
 
-AT_ONCE = 8
+TRUST_S = 60.0
+
+
+def estimates(
+    run: Run, case: Case, guide: ByFeatures, trusted: ByFeatures, proxy: FeatureProxy, steps: np.ndarray, seed: int
+) -> dict[str, tuple[np.ndarray, float, float]]:
+    """Give each estimator's gradient of a case, its calls, and the seconds that it took."""
+    effect, spec, samples = run.effect, run.spec, run.recipe.segment
+    asked = list(case.inputs), case.positions, case.cotangents, list(case.outputs)
+    found = {}
+    for name, estimator in (
+        ("spsa, 1 direction (the 2022 paper's)", SPSA()),
+        ("orthogonal, 8 directions", Orthogonal()),
+    ):
+        began = time.perf_counter()
+        gradient, calls = case.gradient(effect, estimator, steps, seed=seed)
+        found[name] = gradient, calls, time.perf_counter() - began
+    began = time.perf_counter()
+    alone = FeatureGuide(proxy, effect.sample_rate)(*asked)
+    found["feature proxy"] = alone, 0.0, time.perf_counter() - began
+    began = time.perf_counter()
+    expected = guide.direction(*asked)
+    spent = time.perf_counter() - began
+    parts = guide.direction.parts
+    impulses = parts.measure_calls(samples) if isinstance(parts, LinearParts) else 0.0
+    found["and impulses"] = expected, impulses, spent
+    for wanted in (1.0, 4.0):
+        began = time.perf_counter()
+        gradient, calls = case.gradient(effect, trusted.estimator(spec, wanted, samples), steps, expected, seed)
+        found[f"and {wanted:.0f} probe{'s' * (wanted > 1)}"] = (
+            gradient,
+            calls + impulses,
+            time.perf_counter() - began + spent,
+        )
+    return found
 
 
 def main() -> None:
@@ -68,55 +105,37 @@ def main() -> None:
             plan = run.plan(book, judge)
             examples = run.material.pairs(plan, book, run.clock, run.reserve_after_pairs(), run.tick)
             _, proxy = warm_start(run, plan, examples, judge)
-            direction = by_features(run.effect, proxy).direction
-            val = str(run.folder.path / "clips_val")
-            steps = chain_steps(run.spec)
-            truths, found = [], {"feature proxy": []}
-            cost = {"feature proxy": [0.0]}
-            seconds = {"feature proxy": 0.0}
-            others = {
-                "spsa, 1 direction (the 2022 paper's)": SPSA(directions=1),
-                "orthogonal, 8 directions": Orthogonal(directions=8),
-            }
-            for first in range(0, options.recordings, AT_ONCE):
-                count = min(AT_ONCE, options.recordings - first)
-                rng = np.random.default_rng([options.seed, 3, first])
-                case = Case.draw(run.effect, val, count, recipe.segment, rng, balance_speakers=True)
+            val = audio_loss(run, str(run.folder.path / "clips_val"))
+            guide = by_features(run.effect, proxy)
+            trusted = measure_trust(guide, run.effect, audio_loss(run, book), TRUST_S)
+            truths, rows = [], {}
+            steps = probe_steps(run.spec)
+            for turn in range(-(-options.recordings // AT_ONCE)):
+                case = draw_case(run.effect, val, turn)
                 truths.append(case.gradient(run.effect, Differences(), steps)[0])
-                began = time.perf_counter()
-                found["feature proxy"].append(
-                    direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
-                )
-                seconds["feature proxy"] += time.perf_counter() - began
-                for name, estimator in others.items():
-                    began = time.perf_counter()
-                    gradient, calls = case.gradient(run.effect, estimator, steps, seed=options.seed + first)
-                    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
-                    found.setdefault(name, []).append(gradient)
-                    cost.setdefault(name, []).append(calls)
+                for name, found in estimates(run, case, guide, trusted, proxy, steps, options.seed + turn).items():
+                    rows.setdefault(name, []).append(found)
     live = np.isfinite(steps)
     truth = np.concatenate(truths)[:, live]
-    rows = []
-    for name, parts in found.items():
-        angle = cosines(np.concatenate(parts)[:, live], truth)
-        rows.append(
-            {
-                "estimator": name,
-                "calls": round(float(np.mean(cost[name])), 2),
-                "cosine": round(float(np.nanmean(angle)), 4),
-                "median": round(float(np.nanmedian(angle)), 4),
-                "least": round(float(np.nanmin(angle)), 4),
-                "ms": round(1e3 * seconds[name] / len(truth), 1),
-            }
-        )
+    table = []
+    for name, parts in rows.items():
+        angle = cosines(np.concatenate([gradient for gradient, _, _ in parts])[:, live], truth)
+        row = {
+            "estimator": name,
+            "calls": round(float(np.mean([calls for _, calls, _ in parts])), 2),
+            "cosine": round(float(np.nanmean(angle)), 3),
+            "median": round(float(np.nanmedian(angle)), 3),
+            "least": round(float(np.nanmin(angle)), 3),
+            "ms": round(1e3 * sum(seconds for _, _, seconds in parts) / len(truth)),
+        }
+        table.append(row)
         print(
-            f"{run.spec.label}: {name}: {rows[-1]['calls']:.0f} calls, cosine {rows[-1]['cosine']:.3f} in the mean, "
-            f"{rows[-1]['median']:.3f} in the median, {rows[-1]['least']:.3f} at the least, "
-            f"{rows[-1]['ms']:.0f} ms an example"
+            f"{run.spec.label}: {name}: {row['calls']} calls, cosine {row['cosine']} in the mean, {row['median']} "
+            f"in the median, {row['least']} at the least, {row['ms']} ms an example"
         )
     if options.json:
         kept = {"chain": run.spec.label, "minutes": options.minutes, "recordings": len(truth), "seed": options.seed}
-        options.json.write_text(json.dumps(kept | {"rows": rows}, indent=1))
+        options.json.write_text(json.dumps(kept | {"rows": table}, indent=1))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ import torch
 
 from blackbox_afx.errors import PluginError
 from blackbox_afx.plugins.resolve import resolve_plugin
+from blackbox_afx.proxies.feature_proxy import FeatureProxy
+from blackbox_afx.train.feature_guide import by_features
 from blackbox_afx.train.learn import Run
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.stages import audio_loss
@@ -54,7 +56,7 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, required=True)
     parser.add_argument("--where", default=None)
     parser.add_argument("--plugins", nargs="+", default=["zam_eq2", "zam_comp"])
-    parser.add_argument("--method", default="orthogonal")
+    parser.add_argument("--method", default="features")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -78,7 +80,10 @@ def main() -> None:
         )
         with run.farm:
             book, _, _ = run.material.books(options.audio, options.where)
-            loss = audio_loss(run, book)
+            # Untrained, the proxy takes as long; the impulses it would listen to are renders.
+            proxy = FeatureProxy(len(run.spec.space))
+            guide = by_features(run.effect, proxy) if run.method.guide == "features" else None
+            loss = audio_loss(run, book, guide)
             for step in range(options.steps + 2):
                 at_work = run.farm.busy_s
                 began = time.perf_counter()

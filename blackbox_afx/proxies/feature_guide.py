@@ -9,6 +9,7 @@ trained already. What controls do to filters need not be believed: quiet impulse
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,11 +50,12 @@ class FeatureGuide:
         asked = np.zeros((len(heard), DIMENSION), np.float32)
         for row, wet, cotangent in zip(asked, output, cotangents, strict=True):
             row[LAYOUT["quantiles"]] = band_gradient(wet, cotangent, self.sample_rate).ravel()
-        measured = [None] * len(heard) if self.parts is None else self.parts.measure(positions)
+        measured: list[Any] = [None] * len(heard) if self.parts is None else self.parts.measure(positions)
         known = np.array([found is not None for found in measured])
         gradient = self._learned(heard, positions, asked, known)
-        for k in np.flatnonzero(known):
-            gradient[k] += linear_part(measured[k].here, measured[k].change, output[k], cotangents[k])
+        for k, found in enumerate(measured):
+            if found is not None:
+                gradient[k] += linear_part(found.here, found.change, output[k], cotangents[k])
         return gradient
 
     def _learned(self, heard: np.ndarray, positions: np.ndarray, asked: np.ndarray, known: np.ndarray) -> np.ndarray:

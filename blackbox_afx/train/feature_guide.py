@@ -81,12 +81,15 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
     def save(self, path: Path) -> None:
         """Write how far it is trusted beside its place, and rename it there."""
         kept = {"slope": self.slope, "covariance": self.covariance}
-        save_tensors(path, {name: torch.from_numpy(rows) for name, rows in kept.items() if rows is not None}, {})
+        tensors = {name: torch.from_numpy(rows) for name, rows in kept.items() if rows is not None}
+        # A file without any tensor can't be read.
+        save_tensors(path, {"measured": torch.tensor([bool(tensors)])} | tensors, {})
 
     def load(self, path: Path) -> ByFeatures:
         """Give a copy that is trusted as `save` wrote."""
         tensors, _ = load_tensors(path)
-        return msgspec.structs.replace(self, **{name: rows.numpy() for name, rows in tensors.items()})
+        kept = {name: rows.numpy() for name, rows in tensors.items() if name != "measured"}
+        return msgspec.structs.replace(self, **kept)
 
 
 def by_features(effect: FarmEffect, proxy: FeatureProxy) -> ByFeatures:
@@ -112,8 +115,9 @@ def measure_trust(guide: ByFeatures, effect: FarmEffect, loss: AudioLoss, second
     steps = probe_steps(effect.spec)
     for turn in range(MOST // AT_ONCE):
         case = draw_case(effect, loss, -1000 - turn)
-        expected.append(guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs)))
-        truths.append(case.gradient(effect, Differences(), steps)[0])
+        if len(case.inputs):
+            expected.append(guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs)))
+            truths.append(case.gradient(effect, Differences(), steps)[0])
         if (time.monotonic() - began) * (turn + 2) / (turn + 1) > seconds:
             break
     if sum(map(len, expected)) < LEAST:

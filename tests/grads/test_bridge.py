@@ -7,7 +7,7 @@ import torch
 
 from blackbox_afx.errors import UsageError
 from blackbox_afx.grads import SPSA, Differences, Orthogonal
-from blackbox_afx.grads.bridge import BlackBoxEffect
+from blackbox_afx.grads.bridge import BlackBoxEffect, shortened
 
 RATE = 24_000
 
@@ -264,3 +264,22 @@ def test_pedalboard_channel_agrees_with_plain_differences():
         cosine = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
         assert np.all(cosine > 0.99), (estimator, cosine)
         np.testing.assert_allclose(np.linalg.norm(found, axis=1), np.linalg.norm(expected, axis=1), rtol=0.1)
+
+
+def test_an_example_whose_gradient_is_far_longer_than_others_is_shortened():
+    gradient = np.diag([1.0, 2.0, 3.0, 500.0, 0.0])
+    found = shortened(gradient, 1.5)
+    # The median of those that are not 0 is 2.5.
+    np.testing.assert_allclose(np.diag(found), [1.0, 2.0, 3.0, 3.75, 0.0])
+    assert not shortened(np.zeros((2, 3)), 1.5).any()
+    audio, target, values = example(batch=3, channels=1, samples=4096)
+    lengths = []
+    for limit in (0.0, 1.5):
+        effect = BlackBoxEffect(Rendered(shaped), Differences(), np.full(3, 1e-3), limit=limit)
+        values.grad = None
+        # The last example's loss counts a thousand times.
+        weight = torch.tensor([1.0, 1.0, 1000.0])[:, None, None]
+        (weight * (effect(audio, values) - target).square()).mean().backward()
+        lengths.append(values.grad.norm(dim=1).numpy())
+    np.testing.assert_allclose(lengths[1][:2], lengths[0][:2])
+    assert lengths[1][2] == pytest.approx(1.5 * np.median(lengths[0]))

@@ -133,3 +133,34 @@ def test_wrong_sizes_are_named():
     for options in ({"costs": (1.0,)}, {"slope": (1.0,)}, {"covariance": ((1.0,),)}):
         with pytest.raises(UsageError, match="one"):
             estimate(Guided(**options), np.ones((1, 2)), np.ones((1, 2)))
+
+
+def test_a_change_far_from_what_is_expected_is_cut_and_an_exact_one_is_not():
+    rng, covariance, applied = random_case(probes=1)
+    mean, noise = rng.normal(size=7), np.array([0.2])
+    spread = np.sqrt((applied @ covariance @ applied.T)[0, 0] + 0.2)
+    near, far = applied @ mean + 1.9 * spread, applied @ mean + 50.0 * spread
+    np.testing.assert_array_equal(
+        update(mean, covariance, applied, near, noise, 2.0)[0], update(mean, covariance, applied, near, noise)[0]
+    )
+    np.testing.assert_allclose(
+        update(mean, covariance, applied, far, noise, 2.0)[0],
+        update(mean, covariance, applied, applied @ mean + 2.0 * spread, noise)[0],
+    )
+    np.testing.assert_array_equal(
+        update(mean, covariance, applied, far, 0 * noise, 2.0)[0], update(mean, covariance, applied, far, 0 * noise)[0]
+    )
+
+
+def test_one_broken_response_does_not_turn_a_good_guide_round():
+    """A probe that says a thousand times what the guide does, as where a loss breaks within the step."""
+    rng = np.random.default_rng(1)
+    guide, positions = rng.normal(size=(1, 6)), np.full((1, 6), 0.5)
+    cosines = []
+    for limit in (0.0, 2.0):
+        estimator = Guided(calls=1.0, limit=limit)
+        points, state = estimator.ask(positions, np.full(6, 1e-2), guide, np.random.default_rng(0), None)
+        response = -1000 * np.einsum("bkp,bp->bk", points - positions[:, None], guide)
+        found, _ = estimator.tell(points, response, np.zeros(1), guide, state)
+        cosines.append(float((found * guide).sum() / np.linalg.norm(found) / np.linalg.norm(guide)))
+    assert cosines[0] < 0 < 0.9 < cosines[1]

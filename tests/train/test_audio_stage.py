@@ -17,13 +17,15 @@ from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.proxies.curve import Curve
 from blackbox_afx.proxies.feature_guide import FeatureGuide
-from blackbox_afx.proxies.feature_proxy import filtered
+from blackbox_afx.proxies.feature_proxy import FeatureProxy, filtered
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.clip_book import read_clip_book, write_clip_book
 from blackbox_afx.train.effect import FarmEffect
+from blackbox_afx.train.feature_guide import LIMIT, by_features, measure_trust
 from blackbox_afx.train.guide import Case, cosines
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.linear_parts import LinearParts
+from blackbox_afx.train.loop import step_seed
 
 SEGMENT = 16384
 
@@ -58,7 +60,7 @@ def loss_of(stage, foreign: float, **more) -> tuple[torch.nn.Module, AudioLoss]:
         segment=SEGMENT,
         hold=3.0,
         foreign=foreign,
-        seed_of=lambda step: 100 + step,
+        seed_of=lambda step: step_seed(0, "audio-pairs", step),
         count=effect.count,
         **more,
     )
@@ -117,3 +119,36 @@ def test_with_impulses_the_guide_knows_equalisers_exactly(stage):
     truth, _ = case.gradient(effect, Differences(), steps)
     assert np.median(cosines(found, truth)) > 0.99
     assert np.median(np.linalg.norm(found, axis=1) / np.linalg.norm(truth, axis=1)) == pytest.approx(1.0, abs=0.05)
+
+
+def test_what_is_known_of_the_guides_error_is_measured_kept_and_used(stage, tmp_path):
+    spec, farm, _ = stage
+    effect = FarmEffect(farm, spec, 24000)
+    _, loss = loss_of(stage, 1.0)
+    proxy = FeatureProxy(len(spec.space))
+    plain = by_features(effect, proxy)
+    # Nobody told this proxy a response: impulses would count filters that it holds itself.
+    assert plain.direction.parts is None
+    assert plain.estimator(spec, 1.0, SEGMENT).calls == 0.0
+    assert measure_trust(plain, effect, loss, 0.0).slope is None
+    made = measure_trust(plain, effect, loss, 30.0)
+    assert made.slope is not None
+    assert made.covariance is not None
+    # An untrained proxy knows nothing, which is found out.
+    assert np.trace(made.covariance) > 0.1
+    made.save(tmp_path / "trust.safetensors")
+    again = plain.load(tmp_path / "trust.safetensors")
+    np.testing.assert_array_equal(again.covariance, made.covariance)
+    estimator = again.estimator(spec, 1.0, SEGMENT)
+    assert (estimator.calls, estimator.limit) == (1.0, LIMIT)
+    plain.save(tmp_path / "none.safetensors")
+    assert plain.load(tmp_path / "none.safetensors").slope is None
+
+
+def test_a_proxy_that_was_told_responses_listens_to_impulses(stage):
+    spec, farm, _ = stage
+    proxy = FeatureProxy(len(spec.space))
+    torch.nn.init.normal_(proxy.response.last.weight)
+    assert by_features(FarmEffect(farm, spec, 24000), proxy).direction.parts is not None
+    proxy.forget_response()
+    assert by_features(FarmEffect(farm, spec, 24000), proxy).direction.parts is None
