@@ -32,15 +32,15 @@ from blackbox_afx.train.recipe import Recipe, Shares
 from blackbox_afx.train.versions import versions
 
 WARM = Shares(audio=0.0)
-MORE = Shares(audio=0.75)
-"""Four tenths of the time go into the audio stage."""
+MORE = Shares(audio=0.87)
+"""Half of the time goes into the audio stage."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "no audio stage": {"method": "regression", "shares": WARM},
-    "four tenths of the time on the audio stage": {"shares": MORE},
-    "an audio stage without the warm start's loss beside": {"beside": 0.0},
+    "half of the time on the audio stage": {"shares": MORE},
+    "an audio stage without rehearsal": {"rehearsal": 0.0},
     "an audio stage on the paper's loss alone": {"reported": 0.0},
-    "an audio stage without a limit for outliers": {"limit": 0.0},
+    "an audio stage without clipping examples": {"clip_example": 0.0},
     "an audio stage on orthogonal probes": {"method": "orthogonal"},
     "an audio stage on a tangent proxy": {"method": "guided"},
     "an audio stage through autodiff": {"method": "ad"},

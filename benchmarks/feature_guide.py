@@ -25,15 +25,21 @@ from blackbox_afx.grads import SPSA, Differences, Orthogonal
 from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.proxies.feature_guide import FeatureGuide
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
-from blackbox_afx.train.feature_guide import AT_ONCE, ByFeatures, by_features, draw_case, measure_trust, probe_steps
+from blackbox_afx.train.feature_guide import (
+    AT_ONCE,
+    MOST,
+    ByFeatures,
+    by_features,
+    draw_case,
+    measure_trust,
+    probe_steps,
+)
 from blackbox_afx.train.guide import Case, cosines
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.learn import Run
 from blackbox_afx.train.linear_parts import LinearParts
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.stages import audio_loss, warm_start
-
-TRUST_S = 60.0
 
 
 def estimates(
@@ -107,7 +113,7 @@ def main() -> None:
             _, proxy = warm_start(run, plan, examples, judge)
             val = audio_loss(run, str(run.folder.path / "clips_val"))
             guide = by_features(run.effect, proxy)
-            trusted = measure_trust(guide, run.effect, audio_loss(run, book), TRUST_S)
+            trusted = measure_trust(guide, run.effect, audio_loss(run, book), MOST)
             truths, rows = [], {}
             steps = probe_steps(run.spec)
             for turn in range(-(-options.recordings // AT_ONCE)):

@@ -24,7 +24,7 @@ import torch
 from blackbox_afx.errors import PluginError
 from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
-from blackbox_afx.train.feature_guide import by_features
+from blackbox_afx.train.feature_guide import trial_guide
 from blackbox_afx.train.learn import Run
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.stages import audio_loss
@@ -80,9 +80,9 @@ def main() -> None:
         )
         with run.farm:
             book, _, _ = run.material.books(options.audio, options.where)
-            # Untrained, the proxy takes as long; the impulses it would listen to are renders.
+            # Untrained, the proxy takes as long.
             proxy = FeatureProxy(len(run.spec.space))
-            guide = by_features(run.effect, proxy) if run.method.guide == "features" else None
+            guide = trial_guide(run.effect, proxy) if run.method.guide == "features" else None
             loss = audio_loss(run, book, guide)
             for step in range(options.steps + 2):
                 at_work = run.farm.busy_s

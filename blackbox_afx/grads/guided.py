@@ -62,7 +62,7 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     noise : float >= 0
         Error of a measured change, relative to that of the gradient's whole length along it: curvature and
         repeatability.
-    limit : float >= 0
+    clip : float >= 0
         Deviations from what is expected at which a measured change is cut; 0 for none. See
         `blackbox_afx.grads.posterior.update`.
 
@@ -90,7 +90,7 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     gain: int = -1
     gain_slope: float = 0.0
     noise: float = 0.01
-    limit: float = 0.0
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.calls >= 0.0:
@@ -156,7 +156,7 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 seen = np.append(seen, base[row] * self.gain_slope)
                 spread = np.append(spread, 0.0)
             scale = state.scale[row]
-            mean, _ = update(state.mean[row] / scale, state.prior[row], rows, seen / scale, spread, self.limit)
+            mean, _ = update(state.mean[row] / scale, state.prior[row], rows, seen / scale, spread, self.clip)
             gradient[row] = np.where(state.active, mean * scale, 0.0)
         return gradient, state._replace(gradient=gradient, valid=valid)
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+SHORT = 0.05
+"""Of a guide's length, what is left of it at the least once its numbers are trusted as far as they deserve."""
 RIDGE = 1e-9
 """Variance, as a share of the mean one, below which a direction counts as known."""
 
@@ -19,7 +21,7 @@ def update(
     applied: np.ndarray,
     change: np.ndarray,
     noise: np.ndarray,
-    limit: float = 0.0,
+    clip: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Correct an expected gradient by what probes measured.
 
@@ -36,10 +38,10 @@ def update(
         r.
     noise : array [shape=(K,)]
         Variance R of each change.
-    limit : float >= 0
-        A change that lies further than so many deviations from what is expected counts as if it lay there: a
-        response that broke within the step says little of the derivative. Exact ones, of noise 0, count in full, as
-        all do where it is 0.
+    clip : float >= 0
+        A change that lies further than so many deviations from what is expected, once those before it are known,
+        counts as if it lay there: a response that broke within the step says little of the derivative (Huber's way
+        with innovations). Exact ones, of noise 0, come first and count in full, as all do where it is 0.
 
     Returns
     -------
@@ -48,6 +50,14 @@ def update(
     """
     if not len(applied):
         return mean, covariance
+    if clip:
+        exact = noise <= 0.0
+        mean, covariance = update(mean, covariance, applied[exact], change[exact], noise[exact])
+        for row, seen, spread in zip(applied[~exact], change[~exact], noise[~exact], strict=True):
+            reach = clip * np.sqrt(row @ covariance @ row + spread)
+            seen = row @ mean + np.clip(seen - row @ mean, -reach, reach)
+            mean, covariance = update(mean, covariance, row[None], seen[None], spread[None])
+        return mean, covariance
     cross = covariance @ applied.T
     spread = applied @ cross + np.diag(noise)
     # Directions that are already known, or 0, have no spread: the pseudo-inverse leaves them out.
@@ -55,10 +65,7 @@ def update(
     inverse = np.linalg.pinv(spread / np.outer(scale, scale), rcond=1e-10, hermitian=True) / np.outer(scale, scale)
     gain = cross @ inverse
     kept = covariance - gain @ cross.T
-    surprise = change - applied @ mean
-    if limit:
-        surprise = np.where(noise > 0.0, np.clip(surprise, -limit * scale, limit * scale), surprise)
-    return mean + gain @ surprise, (kept + kept.T) / 2
+    return mean + gain @ (change - applied @ mean), (kept + kept.T) / 2
 
 
 def best_direction(covariance: np.ndarray, allowed: np.ndarray, floor: float = 0.0) -> tuple[np.ndarray, float]:
@@ -181,7 +188,7 @@ def error_of(guides: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.
     slope : array [shape=(P,)]
         By which each of the guide's numbers is to be multiplied, 0 to 2.
     covariance : array [shape=(P, P)]
-        Of the error that is left, in units of the guide's squared length after that.
+        Of the error that is left, in units of the squared length of the guide once `slope` is applied.
     """
     length = np.linalg.norm(guides, axis=1, keepdims=True)
     kept = (length[:, 0] > 0) & np.isfinite(gradients).all(1)
@@ -192,7 +199,9 @@ def error_of(guides: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.
     # Pulled towards 1, as far as a tenth of an example's weight says.
     pull = 0.1 * np.mean(unit**2) + 1e-12
     slope = np.clip(((unit * truth).sum(0) + pull) / ((unit**2).sum(0) + pull), 0.0, 2.0)
-    left = truth - slope * unit
+    # In the unit in which `Guided` counts: the length of what is expected.
+    expected = np.maximum(np.linalg.norm(slope * unit, axis=1, keepdims=True), SHORT * size)
+    left = (truth - slope * unit) * size / expected
     covariance = left.T @ left / max(len(left), 1)
     # Few examples make covariances too sure of themselves: shrink them towards their diagonal.
     shrink = min(1.0, len(slope) / max(len(left), 1) / 2)

@@ -1,7 +1,8 @@
 """What the reports measure, as a loss: distances of long-term mel spectrum, centroid, level and loudness.
 
-Conventions: as `blackbox_afx.metrics` defines each, so that their values agree; here they are differentiable and come
-one an example. The metrics stay the source of figures: these are batched float32 and forgive digital silence.
+Conventions: as `blackbox_afx.metrics` defines each, so that their values agree for one channel; of several channels
+it is the mean of their distances. Here they are differentiable and come one an example. The metrics stay the source of
+figures: these are batched float32 and forgive digital silence.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from blackbox_afx.metrics import centroid, mel
 from blackbox_afx.metrics.loudness import BLOCK_SECONDS
 
 TYPICAL = {"mel": 4.0, "centroid": 500.0, "rms": 3.0, "loudness": 3.0}
-"""About the error of an unprocessed input in each; Hz for the centroid, dB for the last two."""
+"""What each is divided by, so that none outweighs the others; Hz for the centroid, dB for the last two. A choice, after
+the errors of unprocessed inputs that `afx benchmark synthetic --protocol paper` prints."""
 FAINT = 1e-10
 """Mean power below which a level is not told apart."""
+SILENT = 1e-12
+"""Power of a frame's bins together below which it is digital silence."""
 OVERLAP = 4
 """Loudness blocks begin this many times a block."""
 
@@ -52,13 +56,15 @@ def mel_bands(audio: Tensor, sample_rate: float) -> Tensor:
 def centroids(audio: Tensor, sample_rate: float) -> Tensor:
     """Give the mean spectral centroid of audio [rows, samples] in Hz, frames of digital silence left out, [rows]."""
     window = torch.hann_window(centroid.SIZE, dtype=audio.dtype, device=audio.device)
-    # Twice the metric's hop: half the time, and within a few thousandths the same.
+    # Twice the metric's hop: half the time, and nearly the same.
     spectrum = torch.stft(audio, centroid.SIZE, 2 * centroid.HOP, centroid.SIZE, window, return_complex=True)
-    magnitude = (spectrum.real.square() + spectrum.imag.square()).clamp(min=1e-16).sqrt()
+    power = spectrum.real.square() + spectrum.imag.square()
+    heard = (power.detach().sum(1) > SILENT).to(audio.dtype)
+    # The root has no derivative at 0.
+    magnitude = power.clamp(min=1e-16).sqrt()
     hertz = torch.fft.rfftfreq(centroid.SIZE, 1 / sample_rate, dtype=audio.dtype, device=audio.device)
     weight = magnitude.sum(1)
     each = torch.einsum("rft,f->rt", magnitude, hertz) / weight
-    heard = (weight > 1e-5).to(each.dtype)
     return (each * heard).sum(1) / heard.sum(1).clamp(min=1)
 
 

@@ -51,7 +51,7 @@ class AudioLoss:
         Told the farm's results, so that failures are counted where those of renders are.
     loss : nn.Module, optional
         With a method ``per_example``; `StyleLoss` by default.
-    beside : callable, optional
+    rehearsal : callable, optional
         Step to a further loss, which is added: the warm start's, so that what was learned from thousands of pairs is
         not lost to a few dozen.
     """
@@ -71,11 +71,11 @@ class AudioLoss:
         seed_of: Callable[[int], int],
         count: Callable[[Sequence[Result]], None],
         loss: StyleLoss | ReportedLoss | None = None,
-        beside: Callable[[int], Tensor] | None = None,
+        rehearsal: Callable[[int], Tensor] | None = None,
     ) -> None:
         self.network, self.effect, self.farm, self.spec, self.book = network, effect, farm, spec, book
         self.batch, self.segment, self.hold, self.seed_of = batch, segment, hold, seed_of
-        self.count, self.foreign, self.beside = count, foreign, beside
+        self.count, self.foreign, self.rehearsal = count, foreign, rehearsal
         self.loss = StyleLoss() if loss is None else loss
         self.hears: Hears = network.encoder.hears
 
@@ -130,7 +130,7 @@ class AudioLoss:
         if self.hold and known.any():
             # Chosen before they are subtracted: a NaN that is left out afterwards has a gradient of NaN all the same.
             total = total + self.hold * ((positions[known] - batch["values"][known]) ** 2).mean()
-        return total if self.beside is None else total + self.beside(step)
+        return total if self.rehearsal is None else total + self.rehearsal(step)
 
 
 def has_running_statistics(network: torch.nn.Module) -> bool:

@@ -15,9 +15,9 @@ from torch import Tensor
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.budget import SAFETY, StepPlan
-from blackbox_afx.train.feature_guide import by_features
+from blackbox_afx.train.feature_guide import trial_guide
 from blackbox_afx.train.guide import GUIDE_SHARE
-from blackbox_afx.train.replan import PASSES, audio_seconds, most_steps, step_seconds
+from blackbox_afx.train.replan import LEAST_AUDIO, PASSES, audio_seconds, most_steps, step_seconds
 from blackbox_afx.train.response_stage import LEAST
 from blackbox_afx.train.stages import audio_loss, response_stage
 from blackbox_afx.train.warm_start import Examples, controller_loss, proxy_loss
@@ -38,7 +38,9 @@ MOST_JUDGED = 0.1
 
 def worth_an_audio_stage(run: Run) -> bool:
     """Whether a run's audio stage is long enough to be worth its trial."""
-    return run.recipe.shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
+    # An estimator has no derivative of toggles and choices.
+    useful = not run.method.estimator or bool(run.spec.space.continuous.any())
+    return useful and run.recipe.shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
 
 
 def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
@@ -118,8 +120,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         warm_steps=min(most_steps(pairs, warm_batch), max(10, round(shares.controller * unit / warm_s))),
         batch=recipe.batch,
         warm_batch=warm_batch,
-        # A handful of steps would only add noise.
-        audio_steps=audio_steps if audio_steps >= 5 or recipe.examples else 0,
+        audio_steps=audio_steps if audio_steps >= LEAST_AUDIO or recipe.examples else 0,
         audio_batch=recipe.audio_batch,
         held_out=run.held_out,
         score_s=score_s,
@@ -174,5 +175,5 @@ def _best_threads(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> tu
 
 def _audio_step_s(run: Run, book: str, proxy: FeatureProxy) -> float:
     # Untrained, the proxy takes as long.
-    loss = audio_loss(run, book, by_features(run.effect, proxy) if run.method.guide == "features" else None)
+    loss = audio_loss(run, book, trial_guide(run.effect, proxy) if run.method.guide == "features" else None)
     return audio_seconds(run.learner, loss)

@@ -6,7 +6,6 @@ example, along the direction that is least known, then corrects it.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,8 @@ from blackbox_afx.train.run_folder import load_tensors, save_tensors
 
 STEP = 5e-3
 """Of probes and impulses: far enough that a plugin which takes frequencies in steps is heard to move."""
-LIMIT = 2.0
-"""See `blackbox_afx.grads.guided.Guided`."""
+CLIP = 2.0
+"""Deviations; see `blackbox_afx.grads.guided.Guided`. A choice."""
 AT_ONCE, LEAST, MOST = 8, 16, 48
 """Examples that tell how far a guide is to be trusted: measured together, needed, and wanted."""
 
@@ -62,7 +61,10 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
         return probe_steps(spec)
 
     def estimator(self, spec: ChainSpec, calls: float, samples: int, **options: Any) -> Estimator:
-        """Make the estimator that spends `calls` where this guide errs most; a gain at the chain's end is exact."""
+        """Make the estimator that spends `calls` where this guide errs most; a gain at the chain's end is exact.
+
+        However many `samples` a render has, a probe is one of them.
+        """
         gain, gain_slope = last_gain(spec)
         sizes = [len(profile.active) for profile in spec.profiles]
         known: dict[str, Any] = {}
@@ -73,7 +75,7 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
             costs=as_tuple(suffix_costs(spec.shares, sizes)),
             gain=gain,
             gain_slope=gain_slope,
-            limit=LIMIT,
+            clip=CLIP,
             **known,
             **options,
         )
@@ -100,8 +102,21 @@ def by_features(effect: FarmEffect, proxy: FeatureProxy) -> ByFeatures:
     return ByFeatures(direction=FeatureGuide(proxy, effect.sample_rate, parts))
 
 
-def measure_trust(guide: ByFeatures, effect: FarmEffect, loss: AudioLoss, seconds: float) -> ByFeatures:
-    """Measure how far a guide is to be trusted where the network stands, in about so many seconds or not at all.
+def trial_guide(effect: FarmEffect, proxy: FeatureProxy) -> ByFeatures:
+    """Make a guide that costs what a trained one does: impulses, and a probe an example."""
+    controls = len(effect.spec.space)
+    parts = LinearParts(effect, probe_steps(effect.spec), np.zeros(controls, bool))
+    direction = FeatureGuide(proxy, effect.sample_rate, parts)
+    return ByFeatures(direction=direction, slope=np.ones(controls), covariance=np.eye(controls))
+
+
+def trust_examples(examples: int) -> int:
+    """Say at how many examples trust is measured for a stage that hears so many: none, if that cost a tenth of it."""
+    return next((count for count in (MOST, LEAST) if examples >= 10 * count), 0)
+
+
+def measure_trust(guide: ByFeatures, effect: FarmEffect, loss: AudioLoss, count: int) -> ByFeatures:
+    """Measure how far a guide is to be trusted where the network stands.
 
     Parameters
     ----------
@@ -109,17 +124,18 @@ def measure_trust(guide: ByFeatures, effect: FarmEffect, loss: AudioLoss, second
     effect : FarmEffect
     loss : AudioLoss
         Makes the pairs, and says the loss and the network.
-    seconds : float
+    count : int
+        Examples to measure at; with fewer than `LEAST` that could be rendered the guide is given as it came.
     """
-    began, expected, truths = time.monotonic(), [], []
+    expected, truths = [], []
     steps = probe_steps(effect.spec)
-    for turn in range(MOST // AT_ONCE):
+    for turn in range(-(-count // AT_ONCE)):
         case = draw_case(effect, loss, -1000 - turn)
         if len(case.inputs):
-            expected.append(guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs)))
+            found = guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
+            # Toggles and choices have no part in it.
+            expected.append(np.where(np.isfinite(steps), found, 0.0))
             truths.append(case.gradient(effect, Differences(), steps)[0])
-        if (time.monotonic() - began) * (turn + 2) / (turn + 1) > seconds:
-            break
     if sum(map(len, expected)) < LEAST:
         return guide
     slope, covariance = error_of(np.concatenate(expected), np.concatenate(truths))

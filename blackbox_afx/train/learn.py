@@ -269,6 +269,8 @@ class Run:
             plan, proxy = warm_start(self, plan, examples, judge)
             self.judge_stage("warm start", judge)
         if plan.audio_steps and self.effect_module is not None:
+            if not self.recipe.rehearsal and self.method.guide != "tangent":
+                examples = None
             plan = audio_stage(self, plan, book, judge, proxy, examples)
             self.judge_stage("audio", judge)
         return finish(self, plan, facts)

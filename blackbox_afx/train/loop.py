@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+import warnings
 import zlib
 from collections.abc import Callable
 from typing import Any, Literal
@@ -115,7 +116,7 @@ def run_stage(
     clock: Clock,
     progress: Callable[[int, float], None] = lambda step, value: None,
     after_step: Callable[[int, nn.Module], bool] = lambda step, averaged: False,
-    warn: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = warnings.warn,
 ) -> int:
     """Train a network in place; it ends up with the averaged weights.
 
@@ -173,7 +174,7 @@ def run_stage(
             broken = 0 if torch.isfinite(norm) else broken + 1
             if not broken:
                 optimizer.step()
-            _average(averaged, network, min(stage.average, (step + 1) / (step + 10)))
+                _average(averaged, network, min(stage.average, (step + 1) / (step + 10)))
             latest = float(value.detach())
             running = latest if math.isnan(running) else 0.98 * running + 0.02 * latest
         done = step + 1
@@ -187,7 +188,8 @@ def run_stage(
             )
             ended = True
         if time.monotonic() - saved > CHECKPOINT_S or ended or done == stage.steps:
-            _save(stage, done, network, averaged, optimizer, folder)
+            # A stage that was given up is over for a resumed run, too.
+            _save(stage, stage.steps if broken >= BROKEN else done, network, averaged, optimizer, folder)
             saved = time.monotonic()
         if ended:
             break

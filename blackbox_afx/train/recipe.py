@@ -24,11 +24,11 @@ class Shares(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         budget, taken before the others.
     """
 
-    pairs: float = 0.38
+    pairs: float = 0.4
     responses: float = 0.06
-    proxy: float = 0.18
-    controller: float = 0.2
-    audio: float = 0.25
+    proxy: float = 0.16
+    controller: float = 0.25
+    audio: float = 0.12
     imitate: float = 0.2
 
     def __post_init__(self) -> None:
@@ -82,22 +82,22 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     regression : float
         Weight of the regression on known controls beside the sound distance.
     hold : float
-        The same during the audio stage.
+        The same during the audio stage, for pairs whose settings are known: none where `audio_foreign` is 1.
     reported : float >= 0
         Weight, in the audio stage, of what reports measure beside the paper's loss: long-term mel spectrum, centroid,
         level and loudness; 0 for the paper's loss alone.
-    limit : float >= 0
+    clip_example : float >= 0
         Longest derivative of an example of the audio stage, in medians of its batch, where it comes from renders; 0
         for none.
-    beside : float >= 0
+    rehearsal : float >= 0
         Weight, in an audio stage that comes after a warm start, of the warm start's loss beside the audio loss.
     held_out : int
         Pairs that judge each stage.
     warm_start : bool or None
         Whether the audio stage comes after a warm start; None as the method has it (all but cTCN have one).
     protocol : {"self", "paper"}
-        What makes the targets of the audio stage and of judging: the chain at random settings, or other effects, as in
-        the 2022 paper; then no setting is known, and nothing is regressed.
+        What makes the targets of judging, and of the audio stage unless `audio_foreign` says more: the chain at random
+        settings, or other effects, as in the 2022 paper; then no setting is known, and nothing is regressed.
     proxies : tuple of str
         Waveform proxies for the methods that need them, one a plugin; empty for those on the shelves that fit.
     effect_options : dict
@@ -134,16 +134,16 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_minutes: float = 120.0
     batch: int = 256
     heard_batch: int = 8
-    audio_batch: int = 6
+    audio_batch: int = 12
     proxy_rate: float = 1e-3
     controller_rate: float = 1e-3
-    audio_rate: float = 1.5e-4
+    audio_rate: float = 1e-4
     regression: float = 0.3
     hold: float = 3.0
     reported: float = 0.1
-    beside: float = 0.3
-    limit: float = 1.5
-    held_out: int = 64
+    rehearsal: float = 0.5
+    clip_example: float = 1.5
+    held_out: int = 128
     warm_start: bool | None = None
     protocol: Literal["self", "paper"] = "self"
     proxies: tuple[str, ...] = ()
@@ -169,7 +169,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("minutes", "max_minutes", "proxy_rate", "controller_rate", "audio_rate", "clip_norm"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected more than 0")
-        for name in ("regression", "hold", "weight_decay", "max_cents", "mix", "reported", "beside", "limit"):
+        for name in ("regression", "hold", "weight_decay", "max_cents", "mix", "reported", "rehearsal", "clip_example"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected 0 or more")
 

@@ -28,7 +28,9 @@ PLAN, CALIBRATED = "plan.json", "calibrated.json"
 CONTROLLER, AUDIO = "controller", "audio"
 STEPS, STEPS_S = 8, 1.5
 """A trial of a training step ends after so many of them, or seconds."""
-PASSES = 40
+LEAST_AUDIO = 5
+"""Audio steps; a handful would only add noise."""
+PASSES = 24
 """Most times that a stage goes over all pairs."""
 
 
@@ -73,31 +75,37 @@ def replan(
 
 
 def replan_audio(run: Run, plan: StepPlan, loss: Callable[[int], Tensor | None], reserve_s: float) -> StepPlan:
-    """Time two steps of the audio stage, and plan as many as fit; arguments as `replan`, but the stage's own loss."""
+    """Time a few steps of the audio stage, and plan as many as fit; arguments as `replan`, but the stage's own loss.
+
+    With room for fewer than `LEAST_AUDIO` none are planned.
+    """
     if AUDIO not in _open(run) or not plan.audio_steps or run.recipe.examples:
         return plan
     seconds = audio_seconds(run.learner, loss)
     left = max(run.clock.left_s - reserve_s, 0.0)
-    plan = msgspec.structs.replace(plan, audio_steps=max(1, int(SAFETY * left / seconds)))
+    steps = int(SAFETY * left / seconds)
+    plan = msgspec.structs.replace(plan, audio_steps=steps if steps >= LEAST_AUDIO else 0)
     _keep(run, plan, AUDIO)
     return plan
 
 
 def audio_seconds(learner: torch.nn.Module, loss: Callable[[int], Tensor | None]) -> float:
-    """Time a step on the audio loss, and leave what learns as it was."""
+    """Time a step on the audio loss, and leave what learns as it was; infinite where none comes out."""
     kept = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
     times = []
-    for step in range(2):
+    for step in range(4):
         began = time.monotonic()
         # Not the stage's own steps, so that nothing is heard twice.
         value = loss(-1 - step)
-        if value is not None:
-            value.backward()
+        if value is None:
+            continue
+        value.backward()
         times.append(time.monotonic() - began)
     learner.zero_grad(set_to_none=True)
     # Running statistics have moved.
     learner.load_state_dict(kept)
-    return min(times)
+    # The first one loads plugins and allocates. The optimiser and the average come on top.
+    return 1.05 * float(np.median(times[1:] or times)) if times else float("inf")
 
 
 def _open(run: Run) -> list[str]:

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.budget import KEPT, StepPlan
 from blackbox_afx.train.effects import probe_steps
-from blackbox_afx.train.feature_guide import ByFeatures, by_features, measure_trust
+from blackbox_afx.train.feature_guide import ByFeatures, by_features, measure_trust, trust_examples
 from blackbox_afx.train.guide import Guide, guide_plan, guide_seconds, make_guide
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.learner import fit_standardisation
@@ -39,10 +38,8 @@ if TYPE_CHECKING:
 
 END_RESERVE_S = 2.0
 PROXY_AVERAGE = 0.999
-TRUST_SHARE = 0.08
-"""Of the audio stage's time, what goes into measuring how far its guide is wrong."""
-BESIDE = 10
-"""Pairs of the warm start for each one that the audio stage hears."""
+REHEARSED = 10
+"""Pairs of the warm start that a step rehearses for each one that it hears."""
 
 
 def response_stage(run: Run, proxy: FeatureProxy) -> ResponseStage:
@@ -63,7 +60,7 @@ def response_stage(run: Run, proxy: FeatureProxy) -> ResponseStage:
 
 
 def warm_loss(
-    run: Run, proxy: FeatureProxy, examples: Examples, batch: int
+    run: Run, proxy: FeatureProxy, examples: Examples, batch: int, stage: str = "controller"
 ) -> Callable[[StyleNetwork], Callable[[int], Tensor]]:
     """Say what makes the loss of the controller's warm start for a network."""
     return functools.partial(
@@ -71,6 +68,7 @@ def warm_loss(
         proxy=proxy,
         examples=examples,
         seed=run.seed,
+        stage=stage,
         batch=batch,
         foreign=run.recipe.foreign,
         mix=run.recipe.mix,
@@ -115,7 +113,7 @@ def audio_loss(
     run: Run,
     book: str,
     guide: Guide | ByFeatures | None = None,
-    beside: Callable[[int], Tensor] | None = None,
+    rehearsal: Callable[[int], Tensor] | None = None,
 ) -> AudioLoss:
     """Assemble the audio loss with the method's effect module; without its guide the same number of calls."""
     assert run.effect_module is not None
@@ -127,7 +125,7 @@ def audio_loss(
         steps = guide.probe_steps(run.spec)
         module = BlackBoxEffect(box, estimator, steps, snap=run.spec.space.snap, guide=guide.direction)
     if isinstance(module, BlackBoxEffect):
-        module.limit = run.recipe.limit
+        module.limit = run.recipe.clip_example
     return AudioLoss(
         run.network,
         module,
@@ -141,23 +139,21 @@ def audio_loss(
         seed_of=lambda step: step_seed(run.seed, "audio-pairs", step),
         count=run.effect.count,
         loss=ReportedLoss(run.recipe.sample_rate, run.recipe.reported) if run.recipe.reported else None,
-        beside=beside,
+        rehearsal=rehearsal,
     )
 
 
-def warm_loss_beside(
-    run: Run, proxy: FeatureProxy, examples: Examples, plan: StepPlan
-) -> Callable[[int], Tensor] | None:
+def rehearsal_loss(run: Run, proxy: FeatureProxy, examples: Examples, plan: StepPlan) -> Callable[[int], Tensor] | None:
     """Make what is added to the audio loss of each step, of a few pairs for each that is heard."""
-    weight = run.recipe.beside
+    weight = run.recipe.rehearsal
     if not weight:
         return None
-    loss = warm_loss(run, proxy, examples, min(plan.warm_batch, BESIDE * plan.audio_batch))(run.network)
-    # Other pairs in another order than the warm start's.
-    return lambda step: weight * loss(plan.warm_steps + step)
+    batch = min(plan.warm_batch, REHEARSED * plan.audio_batch)
+    loss = warm_loss(run, proxy, examples, batch, stage="rehearsal")(run.network)
+    return lambda step: weight * loss(step)
 
 
-def make_run_guide(run: Run, book: str, around: np.ndarray | None, reserve_s: float) -> Guide:
+def make_run_guide(run: Run, book: str, examples: Examples | None, reserve_s: float) -> Guide:
     """Make the method's guide at settings that the controller asks for, or read the one an earlier sitting made."""
     place = run.folder.path / "guide.safetensors"
     if not place.exists():
@@ -168,7 +164,7 @@ def make_run_guide(run: Run, book: str, around: np.ndarray | None, reserve_s: fl
             book,
             probe_steps(run.spec, run.method),
             plan=guide_plan(run.spec, seconds, run.farm.n_jobs, run.recipe.sample_rate),
-            around=around,
+            around=None if examples is None else own_positions(run.network, examples, run.seed),
             seed=step_seed(run.seed, "guide", 0),
             tell=lambda share, words: run.tick("guide", share, words),
         )
@@ -176,13 +172,13 @@ def make_run_guide(run: Run, book: str, around: np.ndarray | None, reserve_s: fl
     return Guide.load(place, run.effect)
 
 
-def make_feature_guide(run: Run, book: str, proxy: FeatureProxy, reserve_s: float) -> ByFeatures:
+def make_feature_guide(run: Run, plan: StepPlan, book: str, proxy: FeatureProxy) -> ByFeatures:
     """Take the warm start's proxy for a guide, and measure how far to trust it, or read what an earlier sitting did."""
     guide, place = by_features(run.effect, proxy), run.folder.path / "trust.safetensors"
     if not place.exists():
         run.tick("guide", 0.0, "measuring how far the feature proxy is to be trusted")
-        seconds = TRUST_SHARE * max(run.clock.left_s - reserve_s, 0.0)
-        measure_trust(guide, run.effect, audio_loss(run, book), seconds).save(place)
+        count = trust_examples(plan.audio_steps * plan.audio_batch)
+        measure_trust(guide, run.effect, audio_loss(run, book), count).save(place)
     return guide.load(place)
 
 
@@ -200,15 +196,14 @@ def audio_stage(
     recipe = run.recipe
     reserve_s = END_RESERVE_S + plan.score_s
     guide: Guide | ByFeatures | None = None
-    beside = None
+    rehearsal = None
     if proxy is not None and examples is not None:
-        beside = warm_loss_beside(run, proxy, examples, plan)
+        rehearsal = rehearsal_loss(run, proxy, examples, plan)
         if run.method.guide == "features":
-            guide = make_feature_guide(run, book, proxy, reserve_s)
+            guide = make_feature_guide(run, plan, book, proxy)
     if run.method.guide == "tangent":
-        around = None if examples is None else own_positions(run.network, examples, run.seed)
-        guide = make_run_guide(run, book, around, reserve_s)
-    loss = audio_loss(run, book, guide, beside)
+        guide = make_run_guide(run, book, examples, reserve_s)
+    loss = audio_loss(run, book, guide, rehearsal)
     if not run.warm:
         fit_standardisation(run.network, loss.pairs)
     plan = replan_audio(run, plan, loss, reserve_s)
@@ -224,6 +219,8 @@ def audio_stage(
         average=recipe.average,
         reserve_s=reserve_s,
     )
+    if not plan.audio_steps:
+        return plan
     share = recipe.shares.audio if run.warm else 1.0
     run.train(stage, run.learner, loss, run.look(plan.audio_steps, share, plan, judge))
     return plan

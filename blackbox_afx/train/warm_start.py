@@ -212,6 +212,7 @@ def controller_loss(
     examples: Examples,
     *,
     seed: int,
+    stage: str = "controller",
     batch: int,
     foreign: float,
     mix: float,
@@ -226,7 +227,10 @@ def controller_loss(
     proxy : FeatureProxy
         Trained; it is not changed.
     examples : Examples
-    seed, batch : int
+    seed : int
+    stage : str
+        Decides, with the seed, the order of the pairs.
+    batch : int
     foreign : float, 0 to 1
         Share of the batch whose reference and target went through other effects, so that no setting is known.
     mix : float >= 0
@@ -248,7 +252,7 @@ def controller_loss(
         return own.float()
 
     def loss(step: int) -> Tensor:
-        clip, setting, half = examples.batch(seed, "controller", step, batch)
+        clip, setting, half = examples.batch(seed, stage, step, batch)
         known = len(clip) - int(len(clip) * foreign)
         strange, side = clip[known:], half[known:]
         # Any coloured input of a clip may have to become any of its results.

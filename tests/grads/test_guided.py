@@ -157,8 +157,8 @@ def test_one_broken_response_does_not_turn_a_good_guide_round():
     rng = np.random.default_rng(1)
     guide, positions = rng.normal(size=(1, 6)), np.full((1, 6), 0.5)
     cosines = []
-    for limit in (0.0, 2.0):
-        estimator = Guided(calls=1.0, limit=limit)
+    for clip in (0.0, 2.0):
+        estimator = Guided(calls=1.0, clip=clip)
         points, state = estimator.ask(positions, np.full(6, 1e-2), guide, np.random.default_rng(0), None)
         response = -1000 * np.einsum("bkp,bp->bk", points - positions[:, None], guide)
         found, _ = estimator.tell(points, response, np.zeros(1), guide, state)

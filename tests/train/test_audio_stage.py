@@ -21,7 +21,7 @@ from blackbox_afx.proxies.feature_proxy import FeatureProxy, filtered
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.clip_book import read_clip_book, write_clip_book
 from blackbox_afx.train.effect import FarmEffect
-from blackbox_afx.train.feature_guide import LIMIT, by_features, measure_trust
+from blackbox_afx.train.feature_guide import CLIP, by_features, measure_trust
 from blackbox_afx.train.guide import Case, cosines
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.linear_parts import LinearParts
@@ -130,8 +130,8 @@ def test_what_is_known_of_the_guides_error_is_measured_kept_and_used(stage, tmp_
     # Nobody told this proxy a response: impulses would count filters that it holds itself.
     assert plain.direction.parts is None
     assert plain.estimator(spec, 1.0, SEGMENT).calls == 0.0
-    assert measure_trust(plain, effect, loss, 0.0).slope is None
-    made = measure_trust(plain, effect, loss, 30.0)
+    assert measure_trust(plain, effect, loss, 8).slope is None
+    made = measure_trust(plain, effect, loss, 16)
     assert made.slope is not None
     assert made.covariance is not None
     # An untrained proxy knows nothing, which is found out.
@@ -140,7 +140,7 @@ def test_what_is_known_of_the_guides_error_is_measured_kept_and_used(stage, tmp_
     again = plain.load(tmp_path / "trust.safetensors")
     np.testing.assert_array_equal(again.covariance, made.covariance)
     estimator = again.estimator(spec, 1.0, SEGMENT)
-    assert (estimator.calls, estimator.limit) == (1.0, LIMIT)
+    assert (estimator.calls, estimator.clip) == (1.0, CLIP)
     plain.save(tmp_path / "none.safetensors")
     assert plain.load(tmp_path / "none.safetensors").slope is None
 

@@ -13,7 +13,7 @@ from blackbox_afx.train.recipes import read_recipe
 def test_defaults_are_the_measured_ones():
     recipe = Recipe()
     assert (recipe.batch, recipe.foreign, recipe.controller) == (256, 0.8, "residual")
-    assert recipe.shares == Shares(pairs=0.38, responses=0.06, proxy=0.18, controller=0.2, audio=0.25)
+    assert recipe.shares == Shares(pairs=0.4, responses=0.06, proxy=0.16, controller=0.25, audio=0.12)
 
 
 def test_a_folder_or_a_file(tmp_path):
