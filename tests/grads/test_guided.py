@@ -164,3 +164,35 @@ def test_one_broken_response_does_not_turn_a_good_guide_round():
         found, _ = estimator.tell(points, response, np.zeros(1), guide, state)
         cosines.append(float((found * guide).sum() / np.linalg.norm(found) / np.linalg.norm(guide)))
     assert cosines[0] < 0 < 0.9 < cosines[1]
+
+
+def test_what_an_exact_change_explains_is_no_surprise():
+    """Two controls that err together: the exact one moves the expectation of the other before that is judged."""
+    covariance, mean = np.array([[1.0, 0.8], [0.8, 1.0]]), np.zeros(2)
+    change, noise = np.array([6.0, 4.8]), np.array([0.0, 1e-6])
+    for clip in (0.0, 2.0):
+        found, _ = update(mean, covariance, np.eye(2), change, noise, clip)
+        np.testing.assert_allclose(found, change, atol=1e-3)
+    # In another order as well, and where the probe lies far from what is left to expect it is still cut.
+    np.testing.assert_allclose(
+        update(mean, covariance, np.eye(2)[::-1], change[::-1], noise[::-1], 2.0)[0], change, atol=1e-3
+    )
+    cut, _ = update(mean, covariance, np.eye(2), np.array([6.0, 40.0]), noise, 2.0)
+    np.testing.assert_allclose(cut, [6.0, 4.8 + 2 * 0.6], atol=1e-3)
+
+
+@pytest.mark.parametrize("length", [1.0, 0.2])
+def test_deviations_are_those_that_occur_however_long_the_guide(length):
+    """A guide that is right but for its length and some noise: few probes lie beyond two deviations."""
+    rng = np.random.default_rng(3)
+    guide = rng.normal(size=(4000, 8))
+    truth = length * (
+        guide + 0.3 * np.linalg.norm(guide, axis=1, keepdims=True) / 8**0.5 * rng.normal(size=guide.shape)
+    )
+    slope, covariance = error_of(guide[:2000], truth[:2000])
+    np.testing.assert_allclose(slope, length, rtol=0.15)
+    way = rng.normal(size=(2000, 8))
+    unit = np.linalg.norm(slope * guide[2000:], axis=1)
+    surprise = (way * (truth[2000:] - slope * guide[2000:])).sum(1) / unit
+    beyond = np.abs(surprise) > 2 * np.sqrt(np.einsum("np,pq,nq->n", way, covariance, way))
+    assert beyond.mean() < 0.1

@@ -69,3 +69,10 @@ def test_without_weight_it_is_the_papers_loss():
     x, y = (torch.tensor(noise(k))[None, None] for k in (0, 1))
     assert ReportedLoss(RATE, weight=0.0)(x, y).item() == pytest.approx(StyleLoss()(x, y).item())
     assert ReportedLoss(RATE, weight=0.5)(x, y) > StyleLoss()(x, y)
+
+
+def test_the_zeros_that_a_short_clip_is_padded_with_have_no_centroid():
+    first, second = (np.pad(noise(k, 30000), (0, 35536)) for k in (0, 3))
+    part = ReportedLoss(RATE).parts(torch.tensor(first)[None, None], torch.tensor(second)[None, None])["centroid"]
+    told = score_pair(second, first, RATE, ("sce_hz",))["sce_hz"]
+    assert part.item() == pytest.approx(told, rel=0.03)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pedalboard
 import pytest
 import torch
 from torch import Tensor, nn
 
-from blackbox_afx.features.statistics import band_centres
+from blackbox_afx.features.statistics import BANDS, band_centres
 from blackbox_afx.losses import StyleLoss
 from blackbox_afx.proxies.feature_guide import FeatureGuide
 from blackbox_afx.proxies.feature_proxy import filtered
@@ -73,3 +75,37 @@ def test_silence_gives_no_derivative():
     guide = FeatureGuide(Shelves(np.array([0.5, 0.5])), RATE)  # pyrefly: ignore[bad-argument-type]
     silence = np.zeros((1, 20000), np.float32)
     assert not guide([silence], np.array([[0.5, 0.5]]), speechlike(1, 20000)[None], [silence]).any()
+
+
+class OneRow:
+    """Measures impulses for the second row only: a flat response, that the first control raises by 1 neper a unit."""
+
+    def measure(self, positions: np.ndarray) -> list[SimpleNamespace | None]:
+        here = np.zeros((2, 1024))
+        here[:, 256] = 1.0
+        change = here * np.array([[1.0], [0.0]])
+        return [None, SimpleNamespace(here=here, change=change)]
+
+
+class KnowsNothing(nn.Module):
+    """A feature proxy with a response of 2 dB a unit for both controls, and nothing learned beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(1, 1)
+        self.response = SimpleNamespace(
+            knots_db=lambda positions: 2.0 * positions.sum(1, keepdim=True).expand(-1, BANDS)
+        )
+
+    def forward(self, statistics: Tensor, positions: Tensor) -> Tensor:
+        return filtered(statistics, self.response.knots_db(positions))
+
+
+def test_where_no_impulse_came_back_the_proxy_speaks_for_filters_too():
+    sound, cotangent = speechlike(0), speechlike(1)
+    product = float((sound.astype(np.float64) * cotangent).sum())
+    guide = FeatureGuide(KnowsNothing(), RATE, OneRow())  # pyrefly: ignore[bad-argument-type]
+    found = guide([sound] * 2, np.full((2, 2), 0.5), np.stack([cotangent] * 2), [sound] * 2)
+    # 2 dB of the proxy's own; or the neper that was measured.
+    np.testing.assert_allclose(found[0], 2 * np.log(10) / 20 * product, rtol=1e-3)
+    np.testing.assert_allclose(found[1], [product, 0.0], rtol=1e-3, atol=1e-6)

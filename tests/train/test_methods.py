@@ -185,6 +185,7 @@ def test_a_missing_proxy_leaves_no_unfinished_run(tmp_path, demo_audio, proxy):
     [
         ("ctcn1", {"warm_start": True}, "mean nothing"),
         ("regression", {"warm_start": False}, "nothing to do"),
+        ("features", {"warm_start": False}, "feature proxy that a warm start trains"),
         ("ctcn2", {"effect_options": {}}, "stages"),
         ("ctcn1", {"effect_options": {"size": "huge"}}, "huge"),
     ],
