@@ -31,7 +31,7 @@ from blackbox_afx.train.learned import Learned, finish
 from blackbox_afx.train.learner import Learner, wants_warm_start
 from blackbox_afx.train.loop import Stage, run_stage
 from blackbox_afx.train.material import Material, name_skipped
-from blackbox_afx.train.methods import Method, find_method
+from blackbox_afx.train.methods import find_method
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.replan import AUDIO, CALIBRATED, CONTROLLER, PLAN
 from blackbox_afx.train.run_folder import RunFolder
@@ -256,7 +256,7 @@ class Run:
             segment=self.recipe.segment,
             seed=self.seed,
             network=self.network,
-            protocol=judged_protocol(self.recipe, self.method),
+            protocol=judged_protocol(self.recipe, self.method.has_audio_stage and self._has_time_for_audio()),
         )
         if self.effect_module is None and self.method.has_audio_stage:
             self.imitate()
@@ -275,9 +275,12 @@ class Run:
             self.judge_stage("audio", judge)
         return finish(self, plan, facts)
 
+    def _has_time_for_audio(self) -> bool:
+        return bool(self.recipe.examples) or worth_an_audio_stage(self)
+
     def imitate(self) -> None:
         """Make the effect module of a method that needs proxies; without them the warm start is all there is."""
-        if not (self.recipe.examples or worth_an_audio_stage(self)):
+        if not self._has_time_for_audio():
             return
         names = proxy_names(self)
         if names is None:
@@ -317,9 +320,9 @@ class Run:
         return plan
 
 
-def judged_protocol(recipe: Recipe, method: Method) -> str:
+def judged_protocol(recipe: Recipe, audio_stage: bool) -> str:
     """Say what pairs judge stages: an audio stage that hears both kinds must not win by one at the other's cost."""
-    both = recipe.protocol == "self" and method.has_audio_stage and recipe.audio_foreign > 0
+    both = recipe.protocol == "self" and audio_stage and recipe.audio_foreign > 0
     return "both" if both else recipe.protocol
 
 
