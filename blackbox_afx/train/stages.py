@@ -199,8 +199,8 @@ def audio_stage(
     rehearsal = None
     if proxy is not None and examples is not None:
         rehearsal = rehearsal_loss(run, proxy, examples, plan)
-        if run.method.guide == "features":
-            guide = make_feature_guide(run, plan, book, proxy)
+    if proxy is not None and run.method.guide == "features":
+        guide = make_feature_guide(run, plan, book, proxy)
     if run.method.guide == "tangent":
         guide = make_run_guide(run, book, examples, reserve_s)
     loss = audio_loss(run, book, guide, rehearsal)

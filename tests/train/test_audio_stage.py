@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -18,14 +19,19 @@ from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.proxies.curve import Curve
 from blackbox_afx.proxies.feature_guide import FeatureGuide
 from blackbox_afx.proxies.feature_proxy import FeatureProxy, filtered
+from blackbox_afx.train import stages
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.clip_book import read_clip_book, write_clip_book
 from blackbox_afx.train.effect import FarmEffect
 from blackbox_afx.train.feature_guide import CLIP, by_features, measure_trust
 from blackbox_afx.train.guide import Case, cosines
 from blackbox_afx.train.judge import Judge
+from blackbox_afx.train.learn import learn
 from blackbox_afx.train.linear_parts import LinearParts
 from blackbox_afx.train.loop import step_seed
+from blackbox_afx.train.recipe import Recipe
+from blackbox_afx.train.stages import audio_loss
+from tests.train.runs import PLAN, prepare
 
 SEGMENT = 16384
 
@@ -152,3 +158,27 @@ def test_a_proxy_that_was_told_responses_listens_to_impulses(stage):
     assert by_features(FarmEffect(farm, spec, 24000), proxy).direction.parts is not None
     proxy.forget_response()
     assert by_features(FarmEffect(farm, spec, 24000), proxy).direction.parts is None
+
+
+@pytest.mark.parametrize("rehearsal", [0.0, 0.5])
+def test_a_stage_is_guided_whether_or_not_it_rehearses(rehearsal, demo_audio, tmp_path, monkeypatch):
+    made = []
+
+    def spy(run, book, guide=None, rehearsal=None):
+        made.append((guide is not None, rehearsal is not None))
+        return audio_loss(run, book, guide, rehearsal)
+
+    monkeypatch.setattr(stages, "audio_loss", spy)
+    plan = msgspec.structs.replace(PLAN, shards=2, proxy_steps=3, warm_steps=3, audio_steps=1, held_out=4)
+    out = prepare(tmp_path, plan)
+    learn(
+        [resolve_plugin("builtin:Gain"), resolve_plugin("builtin:PeakFilter")],
+        demo_audio,
+        out=out,
+        minutes=60.0,
+        recipe=Recipe(rehearsal=rehearsal, segment=SEGMENT, held_out=4, audio_batch=2, settings=2, batch=32),
+        jobs=1,
+        resume=True,
+    )
+    # The last one is the stage's; the one before measured how far to trust the guide.
+    assert made[-1] == (True, rehearsal > 0)
