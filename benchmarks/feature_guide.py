@@ -22,17 +22,18 @@ from pathlib import Path
 import numpy as np
 
 from blackbox_afx.grads import SPSA, Differences, Orthogonal
+from blackbox_afx.grads.steps import chain_step_sizes
 from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.proxies.feature_guide import FeatureGuide
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.feature_guide import (
     AT_ONCE,
     MOST,
+    STEP,
     ByFeatures,
     by_features,
     draw_case,
     measure_trust,
-    probe_steps,
 )
 from blackbox_afx.train.guide import Case, cosines
 from blackbox_afx.train.judge import Judge
@@ -115,9 +116,11 @@ def main() -> None:
             guide = by_features(run.effect, proxy)
             trusted = measure_trust(guide, run.effect, audio_loss(run, book), MOST)
             truths, rows = [], {}
-            steps = probe_steps(run.spec)
+            steps = chain_step_sizes(run.spec, STEP)
             for turn in range(-(-options.recordings // AT_ONCE)):
                 case = draw_case(run.effect, val, turn)
+                if case is None:
+                    continue
                 truths.append(case.gradient(run.effect, Differences(), steps)[0])
                 for name, found in estimates(run, case, guide, trusted, proxy, steps, options.seed + turn).items():
                     rows.setdefault(name, []).append(found)

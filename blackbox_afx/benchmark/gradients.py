@@ -19,7 +19,7 @@ from blackbox_afx.data import find_audio, load_clips
 from blackbox_afx.errors import UsageError
 from blackbox_afx.grads import SPSA, Differences, Estimator, Guided, Orthogonal
 from blackbox_afx.grads.posterior import as_tuple
-from blackbox_afx.grads.steps import step_sizes
+from blackbox_afx.grads.steps import chain_step_sizes
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.train.clip_book import write_clip_book
@@ -172,9 +172,7 @@ def chain_steps(spec: ChainSpec) -> np.ndarray:
     UsageError
         No control is left.
     """
-    repeatability = max(profile.repeatability for profile in spec.profiles)
-    steps = step_sizes(spec.space.resolution, repeatability, BASE_STEP)
-    steps = np.where(spec.space.continuous, steps, np.nan)
+    steps = chain_step_sizes(spec, BASE_STEP)
     if not np.isfinite(steps).any():
         raise UsageError(f"{spec.label} has only toggles and choices; expected a control that can be differentiated")
     return steps

@@ -184,12 +184,12 @@ def tell(learned: Learned, *, as_json: bool) -> None:
     if learned.chosen in learned.scores:
         scores = learned.scores[learned.chosen]
         say(f"held out: {scores.text()} ({scores.pairs} pairs, {learned.chosen})")
-    stages = list(learned.scores)
-    for place, (name, scores) in enumerate(learned.scores.items()):
-        if name != learned.chosen:
-            # Only a later one can have made it worse.
-            later = learned.chosen not in stages or place > stages.index(learned.chosen)
-            what = "was rolled back" if later else "was improved upon"
+    # Only a stage after the chosen one can have made it worse.
+    what = "was improved upon" if learned.chosen in learned.scores else "was rolled back"
+    for name, scores in learned.scores.items():
+        if name == learned.chosen:
+            what = "was rolled back"
+        else:
             say(f"  the stage '{name}' {what}: {scores.text()}")
     note(f"wrote {learned.path} after {learned.seconds:.0f} s")
     note(f"next: afx transfer INPUT REFERENCE --controller {learned.path} --out OUT.wav")

@@ -83,13 +83,16 @@ def correlate(audio: np.ndarray, cotangent: np.ndarray, size: int) -> np.ndarray
     complex128 [bins]
         S: the change D * y changes the loss by ``Re sum(S * D)``.
     """
+    share = np.full(size // 2 + 1, 2.0 / size)
+    share[[0, -1]] /= 2.0
+    return share * _correlation(audio, cotangent, size)
+
+
+def _correlation(audio: np.ndarray, cotangent: np.ndarray, size: int) -> np.ndarray:
     whole = fft.next_fast_len(audio.shape[1] + size // 2, real=True)
     product = fft.rfft(np.asarray(cotangent, np.float64), whole) * np.conj(fft.rfft(audio.astype(np.float64), whole))
     lags = fft.irfft(product.sum(0), whole)
-    near = np.concatenate([lags[: size // 2], lags[-(size // 2) :]])
-    share = np.full(size // 2 + 1, 2.0 / size)
-    share[[0, -1]] /= 2.0
-    return share * np.conj(fft.rfft(near))
+    return np.conj(fft.rfft(np.concatenate([lags[: size // 2], lags[-(size // 2) :]])))
 
 
 def linear_part(here: np.ndarray, change: np.ndarray, audio: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
@@ -108,14 +111,12 @@ def linear_part(here: np.ndarray, change: np.ndarray, audio: np.ndarray, cotange
     """
     taps = here.shape[-1]
     size = grid(taps)
-    asked = correlate(audio, cotangent, size)
-    share = np.full(size // 2 + 1, 2.0 / size)
-    share[[0, -1]] /= 2.0
+    asked = _correlation(audio, cotangent, size)
     found = np.zeros(len(here))
     weight = np.zeros(taps)
     for k, (response, turned) in enumerate(zip(here, change, strict=True)):
         if k == 0 or not np.array_equal(response, here[k - 1]):
-            weight = fft.irfft(np.conj(asked * _inverse(response, size)) / share, size)[:taps]
+            weight = fft.irfft(np.conj(asked * _inverse(response, size)), size)[:taps]
         found[k] = weight @ turned
     return found
 

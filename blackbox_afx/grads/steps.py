@@ -11,12 +11,20 @@ import numpy as np
 from blackbox_afx.errors import UsageError
 from blackbox_afx.grads.pairs import WIDEST
 from blackbox_afx.grads.protocol import Steps
+from blackbox_afx.plugins.chain import ChainSpec
 
 PAPER_STEP = 5e-4
 """The step of the 2022 style transfer paper, for all controls."""
 
 MARGIN = 10.0
 """A step is at least this many times the plugin's repeatability."""
+
+
+def chain_step_sizes(spec: ChainSpec, base_step: float) -> Steps:
+    """Choose the step of each control of a chain, as `step_sizes`; NaN for toggles and choices."""
+    repeatability = max(profile.repeatability for profile in spec.profiles)
+    steps = step_sizes(spec.space.resolution, repeatability, base_step)
+    return np.where(spec.space.continuous, steps, np.nan)
 
 
 def step_sizes(resolutions: Steps, repeatability: float = 0.0, base_step: float = PAPER_STEP) -> Steps:

@@ -88,7 +88,7 @@ class TangentProxy(nn.Module):
 
 
 class Measure(Protocol):
-    """What a tangent guide asks of the chain; `blackbox_afx.train.linear_parts.LinearParts` is one."""
+    """What a guide asks of the chain; `blackbox_afx.train.linear_parts.LinearParts` is one."""
 
     def measure(self, positions: np.ndarray) -> list[Any]:
         """Measure impulses at positions [batch, P].
@@ -97,6 +97,10 @@ class Measure(Protocol):
         [P, taps], or None where it failed.
         """
         ...
+
+
+class Parts(Measure, Protocol):
+    """What a tangent guide asks of the chain beside that: probes that leave linear plugins unrendered."""
 
     def respond(
         self,
@@ -122,11 +126,11 @@ class TangentGuide:
     proxy : TangentProxy
     sample_rate : int
         Hertz; the one it was trained at.
-    parts : Measure
+    parts : Parts
         Measures the chain's linear parts.
     """
 
-    def __init__(self, proxy: TangentProxy, sample_rate: int, parts: Measure) -> None:
+    def __init__(self, proxy: TangentProxy, sample_rate: int, parts: Parts) -> None:
         self.proxy, self.sample_rate, self.parts = proxy.eval(), sample_rate, parts
         self._latest: tuple[Sequence[np.ndarray], np.ndarray, list[Any]] | None = None
 

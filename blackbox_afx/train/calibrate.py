@@ -40,7 +40,7 @@ def worth_an_audio_stage(run: Run) -> bool:
     """Whether a run's audio stage is long enough to be worth its trial."""
     # An estimator has no derivative of toggles and choices.
     useful = not run.method.estimator or bool(run.spec.space.continuous.any())
-    return run.method.has_audio_stage and useful and run.recipe.shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
+    return useful and run.recipe.shares.audio * run.clock.budget_s >= AUDIO_STAGE_S
 
 
 def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:

@@ -17,7 +17,7 @@ from torch import nn
 from blackbox_afx.errors import ControllerError, RecipeError, UsageError
 from blackbox_afx.grads import make_estimator
 from blackbox_afx.grads.bridge import BlackBoxEffect
-from blackbox_afx.grads.steps import step_sizes
+from blackbox_afx.grads.steps import chain_step_sizes
 from blackbox_afx.grads.straight_through import StraightThroughEffect
 from blackbox_afx.networks.tcn import PAPER, SMALL
 from blackbox_afx.plugins.chain import ChainSpec
@@ -62,9 +62,7 @@ def black_box(context: Context) -> nn.Module:
 
 def probe_steps(spec: ChainSpec, method: Method) -> np.ndarray:
     """Say how far a method moves each control to differentiate it, float64 [controls]; NaN for toggles and choices."""
-    repeatability = max(profile.repeatability for profile in spec.profiles)
-    steps = step_sizes(spec.space.resolution, repeatability, method.base_step)
-    return np.where(spec.space.continuous, steps, np.nan)
+    return chain_step_sizes(spec, method.base_step)
 
 
 def proxy(context: Context) -> nn.Module:

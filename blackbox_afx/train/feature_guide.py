@@ -17,7 +17,7 @@ from blackbox_afx.grads.differences import Differences
 from blackbox_afx.grads.guided import Guided
 from blackbox_afx.grads.posterior import as_tuple, error_of, suffix_costs, table
 from blackbox_afx.grads.protocol import Estimator
-from blackbox_afx.grads.steps import step_sizes
+from blackbox_afx.grads.steps import chain_step_sizes
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.proxies.feature_guide import FeatureGuide
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
@@ -33,12 +33,6 @@ CLIP = 2.0
 """Deviations; see `blackbox_afx.grads.guided.Guided`. A choice."""
 AT_ONCE, LEAST, MOST = 8, 16, 48
 """Examples that tell how far a guide is to be trusted: measured together, needed, and wanted."""
-
-
-def probe_steps(spec: ChainSpec) -> np.ndarray:
-    """Say how far each control is moved, float64 [P]; NaN for toggles and choices."""
-    repeatability = max(profile.repeatability for profile in spec.profiles)
-    return np.where(spec.space.continuous, step_sizes(spec.space.resolution, repeatability, STEP), np.nan)
 
 
 class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +52,7 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
 
     def probe_steps(self, spec: ChainSpec) -> np.ndarray:
         """Say how far probes move each control, float64 [P]; NaN for toggles and choices."""
-        return probe_steps(spec)
+        return chain_step_sizes(spec, STEP)
 
     def estimator(self, spec: ChainSpec, calls: float, samples: int, **options: Any) -> Estimator:
         """Make the estimator that spends `calls` where this guide errs most; a gain at the chain's end is exact.
@@ -96,18 +90,20 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
 
 def by_features(effect: FarmEffect, proxy: FeatureProxy) -> ByFeatures:
     """Take a feature proxy as the guide, with impulses where they were found to tell what becomes of recordings."""
-    parts = None
-    if proxy.knows_response:
-        parts = LinearParts(effect, probe_steps(effect.spec), np.zeros(len(effect.spec.space), bool))
+    parts = impulses(effect) if proxy.knows_response else None
     return ByFeatures(direction=FeatureGuide(proxy, effect.sample_rate, parts))
 
 
 def trial_guide(effect: FarmEffect, proxy: FeatureProxy) -> ByFeatures:
     """Make a guide that costs what a trained one does: impulses, and a probe an example."""
     controls = len(effect.spec.space)
-    parts = LinearParts(effect, probe_steps(effect.spec), np.zeros(controls, bool))
-    direction = FeatureGuide(proxy, effect.sample_rate, parts)
+    direction = FeatureGuide(proxy, effect.sample_rate, impulses(effect))
     return ByFeatures(direction=direction, slope=np.ones(controls), covariance=np.eye(controls))
+
+
+def impulses(effect: FarmEffect) -> LinearParts:
+    """Make what measures the chain's linear parts; no probe is spared for them."""
+    return LinearParts(effect, chain_step_sizes(effect.spec, STEP), np.zeros(len(effect.spec.space), bool))
 
 
 def trust_examples(examples: int) -> int:
@@ -128,10 +124,10 @@ def measure_trust(guide: ByFeatures, effect: FarmEffect, loss: AudioLoss, count:
         Examples to measure at; with fewer than `LEAST` that could be rendered the guide is given as it came.
     """
     expected, truths = [], []
-    steps = probe_steps(effect.spec)
+    steps = chain_step_sizes(effect.spec, STEP)
     for turn in range(-(-count // AT_ONCE)):
         case = draw_case(effect, loss, -1000 - turn)
-        if len(case.inputs):
+        if case is not None:
             found = guide.direction(list(case.inputs), case.positions, case.cotangents, list(case.outputs))
             # Toggles and choices have no part in it.
             expected.append(np.where(np.isfinite(steps), found, 0.0))
@@ -142,28 +138,20 @@ def measure_trust(guide: ByFeatures, effect: FarmEffect, loss: AudioLoss, count:
     return msgspec.structs.replace(guide, slope=slope, covariance=covariance)
 
 
-def draw_case(effect: FarmEffect, loss: AudioLoss, step: int) -> Case:
+def draw_case(effect: FarmEffect, loss: AudioLoss, step: int) -> Case | None:
     """Render a step's pairs as the network has them, and differentiate the loss at the plugins' audio.
 
-    Of a batch of the audio stage as many are drawn as make `AT_ONCE`.
+    As many batches of the audio stage are drawn as make `AT_ONCE` examples. None where no render came back.
     """
     batches = [loss.pairs(step * 100 - k) for k in range(-(-AT_ONCE // loss.batch))]
     batch = {name: torch.cat([part[name] for part in batches])[:AT_ONCE] for name in batches[0]}
     with torch.no_grad():
         positions = loss.network(batch["source"], batch["reference"]).double().cpu().numpy()
     positions = np.asarray(effect.spec.space.snap(positions), np.float64)
-    inputs = batch["input"][:, None].cpu().numpy()
+    inputs, targets = (batch[name][:, None].cpu().numpy() for name in ("input", "target"))
     rendered, good = effect.render(list(inputs), positions)
     kept = np.flatnonzero(good)
-    outputs = np.stack([rendered[k] for k in kept]) if len(kept) else np.zeros((0, *inputs.shape[1:]), np.float32)
-    heard = torch.from_numpy(outputs).requires_grad_(True)
-    if len(kept):
-        loss.loss.per_example(heard, batch["target"][kept, None].cpu()).sum().backward()
-    cotangents = np.zeros_like(outputs) if heard.grad is None else heard.grad.numpy()
-    return Case(
-        inputs=inputs[kept],
-        positions=positions[kept],
-        outputs=outputs,
-        cotangents=cotangents,
-        base=np.einsum("bcn,bcn->b", cotangents, outputs, dtype=np.float64),
-    )
+    if not len(kept):
+        return None
+    outputs = np.stack([rendered[k] for k in kept])
+    return Case.of(inputs[kept], positions[kept], outputs, targets[kept], loss.loss)

@@ -21,8 +21,8 @@ from blackbox_afx.grads.differences import Differences
 from blackbox_afx.grads.guided import Guided
 from blackbox_afx.grads.posterior import as_tuple, error_of, table
 from blackbox_afx.grads.protocol import Estimator
-from blackbox_afx.grads.steps import step_sizes
-from blackbox_afx.losses.style import StyleLoss
+from blackbox_afx.grads.steps import chain_step_sizes
+from blackbox_afx.losses import ReportedLoss, StyleLoss
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.jobs import CallJob
@@ -104,9 +104,7 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True):
         Shorter than those of differences: a probe lies on one side only, and all controls of an equaliser together
         make a great change of what a saturator gets.
         """
-        repeatability = max(profile.repeatability for profile in spec.profiles)
-        steps = step_sizes(spec.space.resolution, repeatability, PROBE_STEP)
-        return np.where(np.isfinite(self.parts.steps), steps, np.nan)
+        return np.where(np.isfinite(self.parts.steps), chain_step_sizes(spec, PROBE_STEP), np.nan)
 
     def estimator(self, spec: ChainSpec, calls: float, samples: int, **options: Any) -> Guided:
         """Make the estimator that spends `calls`, impulses among them, where this guide errs most.
@@ -379,12 +377,24 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
             raise FarmError(f"no example could be rendered ({effect.last_failure}); probe the plugin again")
         outputs = np.stack([rendered[k] for k in kept]).astype(np.float32)
         targets = np.stack([rendered[count + k] for k in kept]).astype(np.float32)
+        return cls.of(np.stack([inputs[k] for k in kept]), positions[kept], outputs, targets, StyleLoss())
+
+    @classmethod
+    def of(
+        cls,
+        inputs: np.ndarray,
+        positions: np.ndarray,
+        outputs: np.ndarray,
+        targets: np.ndarray,
+        loss: StyleLoss | ReportedLoss,
+    ) -> Case:
+        """Differentiate a loss at renders; inputs, outputs and targets are float32 [B, 1, T]."""
         heard = torch.from_numpy(outputs).requires_grad_(True)
-        StyleLoss().per_example(heard, torch.from_numpy(targets)).sum().backward()
+        loss.per_example(heard, torch.from_numpy(targets)).sum().backward()
         cotangents = heard.grad.numpy()  # pyrefly: ignore[missing-attribute]  (backward sets it)
         return cls(
-            inputs=np.stack([inputs[k] for k in kept]),
-            positions=np.asarray(positions[kept], np.float64),
+            inputs=inputs,
+            positions=np.asarray(positions, np.float64),
             outputs=outputs,
             cotangents=cotangents,
             base=np.einsum("bcn,bcn->b", cotangents, outputs, dtype=np.float64),

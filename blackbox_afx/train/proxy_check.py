@@ -9,7 +9,7 @@ from torch import Tensor
 
 from blackbox_afx.data.segments import ClipSet
 from blackbox_afx.errors import FarmError
-from blackbox_afx.grads.steps import step_sizes
+from blackbox_afx.grads.steps import chain_step_sizes
 from blackbox_afx.losses.stft import multi_resolution_stft
 from blackbox_afx.losses.style import StyleLoss
 from blackbox_afx.plugins.chain import ChainSpec
@@ -165,9 +165,7 @@ def _gradients(
     loss = StyleLoss()
     heard = wet.clone().requires_grad_(True)
     (cotangent,) = torch.autograd.grad(loss.per_example(heard, goal).sum(), heard)
-    space = spec.space
-    repeatability = max(profile.repeatability for profile in spec.profiles)
-    steps = np.where(space.continuous, step_sizes(space.resolution, repeatability, STEP), np.nan)
+    steps = chain_step_sizes(spec, STEP)
     moved = np.flatnonzero(np.isfinite(steps))
     jobs, spans = [], []
     for clip, row, slope in zip(dry.numpy(), at.double().numpy(), cotangent.numpy(), strict=True):

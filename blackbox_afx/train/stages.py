@@ -207,6 +207,8 @@ def audio_stage(
     if not run.warm:
         fit_standardisation(run.network, loss.pairs)
     plan = replan_audio(run, plan, loss, reserve_s)
+    if not plan.audio_steps:
+        return plan
     stage = Stage(
         name="audio",
         steps=plan.audio_steps,
@@ -219,8 +221,6 @@ def audio_stage(
         average=recipe.average,
         reserve_s=reserve_s,
     )
-    if not plan.audio_steps:
-        return plan
     share = recipe.shares.audio if run.warm else 1.0
     run.train(stage, run.learner, loss, run.look(plan.audio_steps, share, plan, judge))
     return plan
