@@ -17,7 +17,7 @@ from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.budget import SAFETY, StepPlan
 from blackbox_afx.train.feature_guide import trial_guide
 from blackbox_afx.train.guide import GUIDE_SHARE
-from blackbox_afx.train.replan import LEAST_AUDIO, PASSES, audio_seconds, most_steps, step_seconds
+from blackbox_afx.train.replan import LEAST_AUDIO, PASSES, PROXY_PASSES, audio_seconds, most_steps, step_seconds
 from blackbox_afx.train.response_stage import LEAST
 from blackbox_afx.train.stages import audio_loss, response_stage
 from blackbox_afx.train.warm_start import Examples, controller_loss, proxy_loss
@@ -100,7 +100,10 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
         # They would teach nothing that the pairs don't.
         responses, unit = 0, max(time_left, 1.0) / rest
     wanted = max(count * TRIAL_CLIPS, round(shares.pairs * unit / clip_s))
-    stages = [(shares.proxy * unit, proxy_s, recipe.batch), (shares.controller * unit, warm_s, warm_batch)]
+    stages = [
+        (shares.proxy * unit, proxy_s, recipe.batch, PROXY_PASSES),
+        (shares.controller * unit, warm_s, warm_batch, PASSES),
+    ]
     wanted += more_clips(wanted, clip_s, 2 * recipe.settings, stages)
     wanted = max(1, int(min(wanted, material.most_clips)))
     # Short budgets are cut into smaller pieces: between them the clock is looked at.
@@ -116,8 +119,8 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     return StepPlan(
         shards=shards_wanted,
         shard_clips=shard_clips,
-        proxy_steps=min(most_steps(pairs, recipe.batch), max(10, round(shares.proxy * unit / proxy_s))),
-        warm_steps=min(most_steps(pairs, warm_batch), max(10, round(shares.controller * unit / warm_s))),
+        proxy_steps=min(most_steps(pairs, recipe.batch, PROXY_PASSES), max(10, round(shares.proxy * unit / proxy_s))),
+        warm_steps=min(most_steps(pairs, warm_batch, PASSES), max(10, round(shares.controller * unit / warm_s))),
         batch=recipe.batch,
         warm_batch=warm_batch,
         audio_steps=audio_steps if audio_steps >= LEAST_AUDIO or recipe.examples else 0,
@@ -129,7 +132,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     )
 
 
-def more_clips(clips: int, clip_s: float, examples: int, stages: list[tuple[float, float, int]]) -> int:
+def more_clips(clips: int, clip_s: float, examples: int, stages: list[tuple[float, float, int, int]]) -> int:
     """Say how many more clips to make of the time that stages have left once they went over all pairs often enough.
 
     Parameters
@@ -140,16 +143,16 @@ def more_clips(clips: int, clip_s: float, examples: int, stages: list[tuple[floa
         Seconds that one costs.
     examples : int
         Training pairs of one.
-    stages : list of (seconds, seconds a step, pairs a step)
-        What each stage was given.
+    stages : list of (seconds, seconds a step, pairs a step, passes)
+        What each stage was given, and how often it goes over all pairs at the most.
     """
     spare, later_s = 0.0, clip_s
-    for seconds, step_s, batch in stages:
-        needed = most_steps(clips * examples, batch) * step_s
+    for seconds, step_s, batch, passes in stages:
+        needed = most_steps(clips * examples, batch, passes) * step_s
         if needed < seconds:
             spare += seconds - needed
             # Each clip more is also gone over.
-            later_s += PASSES * examples / batch * step_s
+            later_s += passes * examples / batch * step_s
     return int(spare / later_s)
 
 

@@ -30,8 +30,11 @@ STEPS, STEPS_S = 8, 1.5
 """A trial of a training step ends after so many of them, or seconds."""
 LEAST_AUDIO = 5
 """Audio steps; a handful would only add noise."""
-PASSES = 24
-"""Most times that a stage goes over all pairs."""
+PASSES, PROXY_PASSES = 24, 40
+"""Most times that the controller, and the feature proxy, go over all pairs.
+
+What the chain does is the same for every recording, so a proxy has less to learn by heart.
+"""
 
 
 def replan(
@@ -69,7 +72,7 @@ def replan(
         trial = copy.deepcopy(run.network)
         seconds = step_seconds(trial, loss_of(trial))
     steps = int(SAFETY * left / seconds)
-    plan = msgspec.structs.replace(plan, warm_steps=min(max(10, steps), most_steps(examples, plan.warm_batch)))
+    plan = msgspec.structs.replace(plan, warm_steps=min(max(10, steps), most_steps(examples, plan.warm_batch, PASSES)))
     _keep(run, plan, CONTROLLER)
     return plan
 
@@ -118,9 +121,9 @@ def _keep(run: Run, plan: StepPlan, stage: str) -> None:
     run.folder.write_json(CALIBRATED, [name for name in _open(run) if name != stage])
 
 
-def most_steps(examples: int, batch: int) -> int:
+def most_steps(examples: int, batch: int, passes: int) -> int:
     """Say how many steps are worth taking on so many training pairs."""
-    return max(50, round(PASSES * max(1.0, examples / batch)))
+    return max(50, round(passes * max(1.0, examples / batch)))
 
 
 def step_seconds(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> float:

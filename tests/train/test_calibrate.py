@@ -12,14 +12,14 @@ from blackbox_afx.train import judge as judging
 from blackbox_afx.train.calibrate import more_clips
 from blackbox_afx.train.learn import learn
 from blackbox_afx.train.recipe import Recipe
-from blackbox_afx.train.replan import PASSES
+from blackbox_afx.train.replan import PASSES, PROXY_PASSES
 
 
 def test_time_that_few_pairs_leave_goes_into_more_of_them():
-    # 100 clips of 6 pairs are gone over often enough in 56 steps of 256: at 0.1 s each, the stages need 5.6 s.
-    assert more_clips(100, 1.0, 6, [(5.0, 0.1, 256), (5.5, 0.1, 256)]) == 0
-    more = more_clips(100, 1.0, 6, [(30.0, 0.1, 256), (60.0, 0.1, 256)])
-    steps = [round(PASSES * (100 + more) * 6 / 256)] * 2
+    # 100 clips of 6 pairs are gone over 24 times in 56 steps of 256, and 40 times in 94: 5.6 s and 9.4 s at 0.1 s each.
+    assert more_clips(100, 1.0, 6, [(9.0, 0.1, 256, PROXY_PASSES), (5.5, 0.1, 256, PASSES)]) == 0
+    more = more_clips(100, 1.0, 6, [(30.0, 0.1, 256, PROXY_PASSES), (60.0, 0.1, 256, PASSES)])
+    steps = [round(passes * (100 + more) * 6 / 256) for passes in (PROXY_PASSES, PASSES)]
     assert pytest.approx(100 + more + 0.1 * sum(steps), rel=0.01) == 100.0 + 30.0 + 60.0
 
 
