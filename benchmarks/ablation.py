@@ -49,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "with a search through the proxy, and so no trunk": {"controller": "search"},
     "no measured responses": {"shares": Shares(responses=0.0)},
     "no blended examples": {"mix": 0.0},
+    "clips as they come": {"spliced": 0.0},
     "no regression": {"regression": 0.0},
     "no foreign styles": {"foreign": 0.0},
     "a fifth in foreign styles": {"foreign": 0.2},
@@ -67,8 +68,8 @@ def trained(options: argparse.Namespace, variant: str) -> Path:
     # One of another time or seed is another controller.
     name = "".join(letter if letter.isalnum() else "_" for letter in variant)
     path = options.keep / f"{name}-{options.minutes:g}min-seed{options.seed}.safetensors"
-    # One of an earlier default, too.
-    if not path.exists() or msgspec.convert(load_card(path).recipe, Recipe) != recipe_of(variant):
+    # One of an earlier default, too, and one from before a field was there.
+    if not path.exists() or load_card(path).recipe != msgspec.to_builtins(recipe_of(variant)):
         learn(
             [resolve_plugin(name) for name in options.plugins],
             options.audio,

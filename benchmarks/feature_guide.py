@@ -113,6 +113,7 @@ def main() -> None:
             examples = run.material.pairs(plan, book, run.clock, run.reserve_after_pairs(), run.tick)
             _, proxy = warm_start(run, plan, examples, judge)
             val = audio_loss(run, str(run.folder.path / "clips_val"))
+            val.spliced = 0.0
             guide = by_features(run.effect, proxy)
             trusted = measure_trust(guide, run.effect, audio_loss(run, book), MOST)
             truths, rows = [], {}

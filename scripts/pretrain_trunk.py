@@ -36,6 +36,7 @@ from blackbox_afx.networks.search import Expectation
 from blackbox_afx.networks.trunk import BLOCKS, FILE, RATE, WIDTH, trunk_of
 from blackbox_afx.train.pairs import shortest_half
 from blackbox_afx.train.versions import versions
+from blackbox_afx.train.warm_start import blend
 
 SEGMENT = 65536
 STYLES, SHARD = 3, 100
@@ -50,7 +51,9 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, required=True, help="folder of recordings, speech and music")
     parser.add_argument("--work", type=Path, required=True, help="folder for pairs")
     parser.add_argument("--clips", type=int, default=15000, help="two thirds speech, one third music")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--spliced", type=float, default=0.8, help="share of clips that are put together anew")
+    parser.add_argument("--mix", type=float, default=0.0, help="blend examples two by two, as a recipe's `mix`")
     parser.add_argument("--jobs", type=int, default=None, help="processes; by default one a core")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=FILE)
@@ -60,15 +63,18 @@ def main() -> None:
     shares = {"speech": 2 / 3, "music": 1 / 3}
     learned = [pairs(options, kind, "train", round(options.clips * share)) for kind, share in shares.items()]
     joined = torch.cat([part[0] for part in learned]), torch.cat([part[1] for part in learned])
-    network, scores = learn(joined, held, options.steps, options.seed)
+    network, scores = learn(joined, held, options.steps, options.seed, options.mix)
     tensors = trunk_of(network.controller)
     beside = options.out.with_suffix(".part")
     books = {kind: clips_of(options.audio, kind, "train", options.seed) for kind in shares}
     about = {
-        "command": "python scripts/pretrain_trunk.py --audio recordings/ --work trunk/",
+        "command": "python scripts/pretrain_trunk.py --audio recordings/ --work trunk/"
+        f" --clips {options.clips} --steps {options.steps} --spliced {options.spliced:g} --mix {options.mix:g}",
         "seed": options.seed,
         "clips": options.clips,
         "steps": options.steps,
+        "spliced": options.spliced,
+        "mix": options.mix,
         "held_out": {kind: round(score, 3) for kind, score in scores.items()},
         "minutes": {kind: round(book.minutes, 1) for kind, book in books.items()},
         "sources": sorted({clip.source for book in books.values() for clip in book.clips}),
@@ -82,10 +88,12 @@ def main() -> None:
 
 def pairs(options: argparse.Namespace, kind: str, split: str, clips: int) -> tuple[Tensor, Tensor]:
     """Give inputs and results float16 [clips, STYLES, 2, features], made once."""
-    shards = [options.work / f"{kind}_{split}_seed{options.seed}_{k}.npy" for k in range(-(-clips // SHARD))]
+    spliced = options.spliced if split == "train" else 0.0
+    name = f"{kind}_{split}_seed{options.seed}" + (f"_spliced{spliced:g}" if spliced else "")
+    shards = [options.work / f"{name}_{k}.npy" for k in range(-(-clips // SHARD))]
     began, missing = time.monotonic(), [k for k, place in enumerate(shards) if not place.exists()]
     with ProcessPoolExecutor(options.jobs) as pool:
-        work = [pool.submit(make, options.audio, kind, split, options.seed, k, shards[k]) for k in missing]
+        work = [pool.submit(make, options.audio, kind, split, options.seed, k, shards[k], spliced) for k in missing]
         for done, finished in enumerate(as_completed(work), 1):
             finished.result()
             print(f"{kind} {split}: {done} of {len(missing)} shards, {time.monotonic() - began:.0f} s", flush=True)
@@ -101,12 +109,14 @@ def clips_of(audio: Path, kind: str, split: str, seed: int) -> ClipSet:
     return load_clips(found, split, sample_rate=RATE, max_minutes=120.0, seed=seed)
 
 
-def make(audio: Path, kind: str, split: str, seed: int, shard: int, place: Path) -> None:
+def make(audio: Path, kind: str, split: str, seed: int, shard: int, place: Path, spliced: float) -> None:
     """Write one shard of pairs, float16 [SHARD, 2, STYLES, 2, features]."""
     rng = np.random.default_rng([seed, shard, len(kind), len(split)])
     cents = 200.0 if split == "train" else 0.0
     book = clips_of(audio, kind, split, seed)
-    sampler = ClipSampler(rng, book, SEGMENT, shortest_half(SEGMENT), balance_speakers=True, max_cents=cents)
+    sampler = ClipSampler(
+        rng, book, SEGMENT, shortest_half(SEGMENT), balance_speakers=True, max_cents=cents, spliced=spliced
+    )
     made = np.zeros((SHARD, 2, STYLES, 2, coloured_dimension()), np.float16)
     for clip in made:
         first, second = sampler.draw()
@@ -165,9 +175,9 @@ def draw(made: tuple[Tensor, Tensor], rng: np.random.Generator, count: int) -> t
 
 
 def learn(
-    made: tuple[Tensor, Tensor], held: dict[str, tuple[Tensor, Tensor]], steps: int, seed: int
+    made: tuple[Tensor, Tensor], held: dict[str, tuple[Tensor, Tensor]], steps: int, seed: int, mix: float
 ) -> tuple[Learner, dict[str, float]]:
-    """Minimise the sound distance; the moving average of the weights is kept."""
+    """Minimise the sound distance; the moving average of the weights is kept. `mix` as `mix` of a recipe."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network, distance = Learner(), SoundDistance()
@@ -183,6 +193,8 @@ def learn(
     began, told, scores = time.monotonic(), 0.0, {}
     for step in range(steps):
         source, reference, target = draw(made, rng, BATCH)
+        if mix:
+            blend((source, reference, target), 0, mix)
         with fast_matrices():
             expected = network(source, reference)
         loss = distance(expected, target).mean()

@@ -54,6 +54,8 @@ class AudioLoss:
     rehearsal : callable, optional
         Step to a further loss, which is added: the warm start's, so that what was learned from thousands of pairs is
         not lost to a few dozen.
+    spliced : float, 0 to 1
+        Share of clips that are cut into pieces and put together anew.
     """
 
     def __init__(
@@ -72,10 +74,11 @@ class AudioLoss:
         count: Callable[[Sequence[Result]], None],
         loss: StyleLoss | ReportedLoss | None = None,
         rehearsal: Callable[[int], Tensor] | None = None,
+        spliced: float = 0.0,
     ) -> None:
         self.network, self.effect, self.farm, self.spec, self.book = network, effect, farm, spec, book
         self.batch, self.segment, self.hold, self.seed_of = batch, segment, hold, seed_of
-        self.count, self.foreign, self.rehearsal = count, foreign, rehearsal
+        self.count, self.foreign, self.rehearsal, self.spliced = count, foreign, rehearsal, spliced
         self.loss = StyleLoss() if loss is None else loss
         self.hears: Hears = network.encoder.hears
 
@@ -86,11 +89,11 @@ class AudioLoss:
         cost = 2 * self.spec.cost_s(seconds) + 0.01
         seeds = [int(seed) for seed in rng.integers(2**31, size=self.batch)]
         jobs = [
-            CallJob(function=make_paper_pair, args=(self.book, seed, self.segment, self.hears), cost=0.05)
+            CallJob(function=make_paper_pair, args=(self.book, seed, self.segment, self.hears, self.spliced), cost=0.05)
             if strange
             else CallJob(
                 function=make_audio_pair,
-                args=(self.spec, self.book, seed, self.segment, self.hears),
+                args=(self.spec, self.book, seed, self.segment, self.hears, self.spliced),
                 spec=self.spec,
                 cost=cost,
             )

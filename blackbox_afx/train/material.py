@@ -198,7 +198,8 @@ class Material:
             function=make_pairs,
             args=(
                 *(self.spec, book, seed, clips),
-                *(recipe.settings, recipe.segment, recipe.corrupted, recipe.styles, self.hears, recipe.max_cents),
+                *(recipe.settings, recipe.segment, recipe.corrupted, recipe.styles, self.hears),
+                *(recipe.max_cents, recipe.spliced),
             ),
             spec=self.spec,
             cost=cost,

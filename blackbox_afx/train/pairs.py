@@ -43,6 +43,7 @@ def make_pairs(
     styles: int,
     hears: Hears = "statistics",
     max_cents: float = 0.0,
+    spliced: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """Make training pairs of some clips.
 
@@ -67,6 +68,8 @@ def make_pairs(
         What the encoder hears: statistics, mixture or audio.
     max_cents : float >= 0
         Half of the clips are played faster or slower by up to this much, as `ClipSampler` does: other voices.
+    spliced : float, 0 to 1
+        Share of clips that are cut into pieces and put together anew, as `ClipSampler` does: other words.
 
     Returns
     -------
@@ -84,7 +87,15 @@ def make_pairs(
     rng = np.random.default_rng(seed)
     source = read_clip_book(book)
     rate = source.sample_rate
-    sampler = ClipSampler(rng, source, segment, shortest_half(segment), balance_speakers=True, max_cents=max_cents)
+    sampler = ClipSampler(
+        rng,
+        source,
+        segment,
+        shortest_half(segment),
+        balance_speakers=True,
+        max_cents=max_cents,
+        spliced=spliced,
+    )
     space = spec.space
     sides = {"dry": (clips, 2), "wet": (clips, settings, 2), "rough": (clips, styles, 2), "other": (clips, styles, 2)}
     made: dict[str, np.ndarray] = {
@@ -133,9 +144,14 @@ def make_pairs(
 
 
 def make_audio_pair(
-    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hears: Hears
+    worker: Any, spec: ChainSpec, book: str, seed: int, segment: int, hears: Hears, spliced: float = 0.0
 ) -> dict[str, np.ndarray]:
     """Make one training pair with its audio; runs in a render worker.
+
+    Parameters
+    ----------
+    worker, spec, book, seed, segment, hears, spliced
+        As in `make_pairs`.
 
     Returns
     -------
@@ -145,7 +161,7 @@ def make_audio_pair(
     """
     rng = np.random.default_rng(seed)
     clips = read_clip_book(book)
-    first, second = ClipSampler(rng, clips, segment, shortest_half(segment)).draw()
+    first, second = ClipSampler(rng, clips, segment, shortest_half(segment), spliced=spliced).draw()
     values = spec.space.snap(rng.random(len(spec.space)))
     rate = clips.sample_rate
     target, reference = (_render(worker, spec, half, values, rate) for half in (first, second))

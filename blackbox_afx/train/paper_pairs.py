@@ -19,8 +19,15 @@ MAX_CENTS = 200.0
 """Half of the clips are played faster or slower by up to this much."""
 
 
-def make_paper_pair(worker: Any, book: str, seed: int, segment: int, hears: Hears) -> dict[str, np.ndarray]:
+def make_paper_pair(
+    worker: Any, book: str, seed: int, segment: int, hears: Hears, spliced: float = 0.0
+) -> dict[str, np.ndarray]:
     """Make one training pair.
+
+    Parameters
+    ----------
+    worker, book, seed, segment, hears, spliced
+        As in `blackbox_afx.train.pairs.make_pairs`.
 
     Returns
     -------
@@ -34,7 +41,8 @@ def make_paper_pair(worker: Any, book: str, seed: int, segment: int, hears: Hear
     rng = np.random.default_rng(seed)
     clips = read_clip_book(book)
     rate = clips.sample_rate
-    first, second = ClipSampler(rng, clips, segment, shortest_half(segment), max_cents=MAX_CENTS).draw()
+    sampler = ClipSampler(rng, clips, segment, shortest_half(segment), max_cents=MAX_CENTS, spliced=spliced)
+    first, second = sampler.draw()
     # Both halves at one go, so that filters and envelopes have no seam.
     whole, half = np.concatenate((first, second)), len(first)
     source = corrupt_input(rng, whole, rate, quick=True)

@@ -72,6 +72,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         (Zhang et al., "mixup", ICLR 2018). 0 for none, as always where the encoder hears audio.
     max_cents : float >= 0
         Half of the training clips are played faster or slower, which moves their pitch by up to this much.
+    spliced : float, 0 to 1
+        Share of training clips that are cut into pieces and put together in another order (`ClipSampler`): one
+        recording then gives more pairs of halves, and how they differ is harder to know by heart.
     max_minutes : float
         Most audio to keep in the working set.
     batch, heard_batch, audio_batch : int
@@ -131,6 +134,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     styles: int = 2
     mix: float = 0.3
     max_cents: float = 200.0
+    spliced: float = 0.8
     max_minutes: float = 120.0
     batch: int = 256
     heard_batch: int = 8
@@ -158,7 +162,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     shares: Shares = Shares()
 
     def __post_init__(self) -> None:
-        for name in ("corrupted", "foreign", "audio_foreign"):
+        for name in ("corrupted", "foreign", "audio_foreign", "spliced"):
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(f"{name} = {getattr(self, name)}; expected a share from 0 to 1")
         for name in ("sample_rate", "segment", "settings", "styles", "batch", "heard_batch", "audio_batch", "held_out"):

@@ -33,7 +33,7 @@ LEAST_AUDIO = 5
 PASSES, PROXY_PASSES = 24, 40
 """Most times that the controller, and the feature proxy, go over all pairs.
 
-What the chain does is the same for every recording, so a proxy has less to learn by heart.
+A choice: a chain does the same to every recording, so that a proxy has less to learn by heart.
 """
 
 

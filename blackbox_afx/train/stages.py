@@ -140,6 +140,7 @@ def audio_loss(
         count=run.effect.count,
         loss=ReportedLoss(run.recipe.sample_rate, run.recipe.reported) if run.recipe.reported else None,
         rehearsal=rehearsal,
+        spliced=run.recipe.spliced,
     )
 
 

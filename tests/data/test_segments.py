@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scipy import signal
 
 from blackbox_afx.audio import peak_dbfs, read_audio, write_audio
-from blackbox_afx.data import Clip, ClipSampler, find_audio, load_clips
-from blackbox_afx.errors import AudioError
+from blackbox_afx.data import Clip, ClipSampler, ClipSet, find_audio, load_clips
+from blackbox_afx.data.segments import splice
+from blackbox_afx.errors import AudioError, UsageError
 
 RATE = 24000
 
@@ -147,3 +149,89 @@ def test_pitch_moves_within_its_bounds_and_lengths_stay():
     assert 5 <= np.count_nonzero(np.abs(cents) < 1) <= 25
     short = sampler(clip(noise(131072)), max_cents=200)
     assert {short.draw()[0].shape for _ in range(10)} == {(65536,)}
+
+
+def test_a_spliced_recording_is_the_same_sound_in_another_order(demo_audio):
+    """The level of each octave stays, by scipy's Welch estimate, and nothing clicks, even if it is cut mid-note."""
+    recordings = find_audio(demo_audio, purpose="learn", seed=0)
+    for k, item in enumerate(load_clips(recordings, "train", sample_rate=RATE, max_minutes=1.0).clips[:6]):
+        # Demo files fade out; recordings that are cut from longer ones don't.
+        audio = item.audio[RATE // 3 : -RATE // 3]
+        made = splice(np.random.default_rng(k), audio, RATE)
+        assert made.shape == audio.shape
+        before, after = (signal.welch(x, RATE, nperseg=1024)[1] for x in (audio, made))
+        octaves = [slice(4 << n, 8 << n) for n in range(7)]
+        for octave in (octave for octave in octaves if before[octave].sum() > 1e-3 * before.sum()):
+            assert abs(10 * np.log10(after[octave].sum() / before[octave].sum())) < 1.0
+        assert np.abs(np.diff(made)).max() < 1.2 * np.abs(np.diff(audio)).max()
+        assert abs(np.corrcoef(made, audio)[0, 1]) < 0.5
+
+
+@pytest.mark.parametrize("rate", [16000, 24000, 96000])
+@pytest.mark.parametrize("seconds", [2.8, 10.0])
+def test_pieces_cover_a_recording_once(seconds, rate):
+    """A ramp tells where each sample came from."""
+    ramp = np.arange(round(seconds * rate), dtype=np.float64)
+    made = splice(np.random.default_rng(0), ramp, rate)
+    steady = np.isclose(np.diff(made), 1.0, atol=0.01)
+    # Faded samples are mixtures of two places; the rest follow one another.
+    kept = np.round(made[1:][steady]).astype(int)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], steady.astype(int), [0]])))
+    pieces = np.diff(edges)[::2] / rate
+    # Within a fade the mixture may rise by one for a moment.
+    pieces = pieces[pieces > 0.01]
+    seams = len(pieces) - 1
+    assert seams >= 3
+    # But for rounding: single precision holds half a sample at a million.
+    assert len(np.unique(kept)) >= 0.9999 * len(kept)
+    assert len(kept) >= len(ramp) - (seams + 1) * (0.02 * rate + 2)
+    assert pieces.max() < 2 * 1.9
+    assert pieces.min() > min(0.4, seconds / 16) - 0.03
+
+
+def test_seams_lie_where_it_is_quiet_and_neighbours_meet_unchanged():
+    # Words of 0.15 s, pauses of 0.05 s: whole fades fit into them.
+    time = np.arange(10 * RATE)
+    loud = time % (RATE // 5) < 0.15 * RATE
+    words = np.where(loud, np.sin(time * 0.3), 0.0).astype(np.float32)
+    for seed in range(4):
+        made = splice(np.random.default_rng(seed), words, RATE)
+        # No word was cut; the recording begins with one, which may follow another without a pause.
+        sounding = signal.fftconvolve(made**2, np.ones(48), mode="same") > 1e-3
+        lengths = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], sounding.astype(int), [0]]))))[::2]
+        words_in = lengths / (0.15 * RATE)
+        assert np.abs(words_in - np.round(words_in)).max() < 0.05
+        assert np.round(words_in).sum() == 50
+        assert words_in.max() < 2.1
+    steady = np.ones(10 * RATE, np.float32)
+    level = splice(np.random.default_rng(0), steady, RATE)
+    bumps = np.count_nonzero(np.diff((level > 1.01).astype(int)) == 1)
+    assert np.abs(level).max() <= np.sqrt(2) + 1e-4
+    assert 0 < bumps <= 25
+
+
+def test_what_is_too_short_stays_as_it_is():
+    for samples in (1, 100, 4000):
+        audio = noise(samples)
+        np.testing.assert_array_equal(splice(np.random.default_rng(0), audio, RATE), audio)
+
+
+def test_one_short_clip_gives_many_pairs_when_spliced():
+    short = ClipSet(clips=(clip(noise(2 * 65536)),), sample_rate=RATE)
+    plain = ClipSampler(np.random.default_rng(0), short)
+    assert len({plain.draw()[0].tobytes() for _ in range(8)}) == 1
+    options = {"spliced": 0.5, "max_cents": 200.0}
+    spliced, again = (ClipSampler(np.random.default_rng(1), short, **options) for _ in range(2))
+    draws = [spliced.draw() for _ in range(16)]
+    assert {half.shape for pair in draws for half in pair} == {(65536,)}
+    # Too short to be played faster: half of them as it came, half in other orders.
+    assert 4 <= len({pair[0].tobytes() for pair in draws}) <= 14
+    for pair in draws:
+        np.testing.assert_array_equal(pair, again.draw())
+
+
+def test_splicing_needs_a_share_and_a_rate():
+    with pytest.raises(UsageError, match="a share from 0 to 1"):
+        sampler(clip(noise(200000)), spliced=1.5)
+    with pytest.raises(UsageError, match="expected a ClipSet"):
+        sampler(clip(noise(200000)), spliced=0.5)

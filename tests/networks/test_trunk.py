@@ -52,4 +52,4 @@ def test_the_trunk_is_small_and_finite():
 def test_the_trunk_says_where_it_comes_from():
     with safe_open(FILE, framework="pt") as file:
         about = json.loads(file.metadata()["about"])
-    assert {"command", "seed", "clips", "steps", "held_out", "sources", "versions"} <= set(about)
+    assert {"command", "seed", "clips", "steps", "spliced", "mix", "held_out", "sources", "versions"} <= set(about)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -23,12 +26,14 @@ from blackbox_afx.train import stages
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.clip_book import read_clip_book, write_clip_book
 from blackbox_afx.train.effect import FarmEffect
-from blackbox_afx.train.feature_guide import CLIP, by_features, measure_trust
+from blackbox_afx.train.feature_guide import CLIP, ByFeatures, by_features, measure_trust
 from blackbox_afx.train.guide import Case, cosines
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.learn import learn
 from blackbox_afx.train.linear_parts import LinearParts
 from blackbox_afx.train.loop import step_seed
+from blackbox_afx.train.material import Material
+from blackbox_afx.train.pairs import make_pairs
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.stages import audio_loss
 from tests.train.runs import PLAN, prepare
@@ -86,6 +91,28 @@ def test_pairs_of_either_kind_give_a_finite_gradient(stage, foreign):
     assert gradients.abs().max() > 0
 
 
+@pytest.mark.parametrize("foreign", [0.0, 1.0])
+def test_clips_of_the_audio_stage_are_spliced_where_it_is_said(stage, foreign):
+    plain, again, spliced = (loss_of(stage, foreign, **more)[1].pairs(0) for more in ({}, {}, {"spliced": 1.0}))
+    assert torch.equal(plain["input"], again["input"])
+    assert not torch.equal(plain["input"], spliced["input"])
+
+
+def test_the_recipe_reaches_the_pairs_that_workers_make(stage):
+    spec, farm, book = stage
+    recipe = Recipe(spliced=0.3, max_cents=50.0, styles=1, settings=2, corrupted=0.25)
+    made: Any = Material(None, farm, spec, recipe, minutes=1.0, seed=0, hears="statistics")  # pyrefly: ignore
+    told = inspect.signature(make_pairs).bind(None, *made.job(3, book, 5).args).arguments
+    assert {name: told[name] for name in ("spliced", "max_cents", "styles", "settings", "corrupted", "clips")} == {
+        "spliced": 0.3,
+        "max_cents": 50.0,
+        "styles": 1,
+        "settings": 2,
+        "corrupted": 0.25,
+        "clips": 3,
+    }
+
+
 def test_the_judge_of_both_kinds_weighs_them_alike(stage):
     spec, farm, book = stage
     network, _ = loss_of(stage, 0.0)
@@ -140,8 +167,6 @@ def test_what_is_known_of_the_guides_error_is_measured_kept_and_used(stage, tmp_
     made = measure_trust(plain, effect, loss, 16)
     assert made.slope is not None
     assert made.covariance is not None
-    # An untrained proxy knows nothing, which is found out.
-    assert np.trace(made.covariance) > 0.1
     made.save(tmp_path / "trust.safetensors")
     again = plain.load(tmp_path / "trust.safetensors")
     np.testing.assert_array_equal(again.covariance, made.covariance)
@@ -149,6 +174,46 @@ def test_what_is_known_of_the_guides_error_is_measured_kept_and_used(stage, tmp_
     assert (estimator.calls, estimator.clip) == (1.0, CLIP)
     plain.save(tmp_path / "none.safetensors")
     assert plain.load(tmp_path / "none.safetensors").slope is None
+
+
+def test_a_guide_that_errs_less_is_trusted_more(stage):
+    """The measured error is that of the guide: for filters, impulses leave hardly any, an untrained proxy all of it."""
+    spec, farm, _ = stage
+    effect = FarmEffect(farm, spec, 24000)
+    _, loss = loss_of(stage, 1.0)
+    steps, controls = np.full(len(spec.space), 5e-3), len(spec.space)
+    parts = LinearParts(effect, steps, np.zeros(controls, bool))
+    knowing = FeatureGuide(OnlyFilters(controls), 24000, parts)  # pyrefly: ignore[bad-argument-type]
+    untrained = FeatureGuide(FeatureProxy(controls), 24000)
+    traces = [
+        np.trace(measure_trust(ByFeatures(direction=guide), effect, loss, 24).covariance)
+        for guide in (knowing, untrained)
+    ]
+    assert traces[0] < 0.1
+    assert traces[1] > 5 * traces[0]
+
+
+def test_what_is_rehearsed_is_added_at_every_step(stage):
+    network, plain = loss_of(stage, 1.0)
+    weights = dict(network.named_parameters())
+    name = next(iter(weights))
+    told = []
+
+    def rehearsal(step: int) -> torch.Tensor:
+        told.append(step)
+        return 2.0 * weights[name].sum()
+
+    alone = plain(3)
+    alone.backward()
+    before = {key: weight.grad.clone() for key, weight in weights.items() if weight.grad is not None}
+    network.zero_grad()
+    plain.rehearsal = rehearsal
+    both = plain(3)
+    both.backward()
+    assert told == [3]
+    assert float((both - alone).detach()) == pytest.approx(float(2.0 * weights[name].detach().sum()), rel=1e-4, abs=1e-4)
+    for key, gradient in before.items():
+        torch.testing.assert_close(weights[key].grad, gradient + (2.0 if key == name else 0.0))
 
 
 def test_a_proxy_that_was_told_responses_listens_to_impulses(stage):

@@ -30,6 +30,7 @@ def test_a_folder_or_a_file(tmp_path):
     [
         ("batch = 0", "batch"),
         ("foreign = 1.5", "foreign"),
+        ("spliced = 1.5", "spliced"),
         ("minutes = -1", "minutes"),
         ("minutes = nan", "minutes"),
         ("controller_rate = 0.0", "controller_rate"),

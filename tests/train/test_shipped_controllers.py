@@ -14,7 +14,7 @@ from blackbox_afx.data import find_audio, load_clips
 from blackbox_afx.networks.controller_file import load_card
 from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.profile import load_profile
-from blackbox_afx.train.recipe import load_recipe
+from blackbox_afx.train.recipe import Recipe, load_recipe
 
 SHIPPED = {item.name: item.path for item in shelf.items("controllers") if item.origin == "shipped"}
 NAMES = {f"{chain}_{kind}" for chain in ("zam", "channel_strip") for kind in ("speech", "music")}
@@ -28,7 +28,9 @@ def test_a_chain_of_vst3s_and_a_built_in_one_ship_for_speech_and_for_music():
 def test_it_is_small_and_of_the_recipe_beside_it(name):
     card = load_card(SHIPPED[name])
     assert SHIPPED[name].stat().st_size < 8e6
-    assert msgspec.convert(card.recipe, type(load_recipe(SHIPPED[name].parent))) == load_recipe(SHIPPED[name].parent)
+    # A field that a card lacks is younger than its controller, which had none of it.
+    learned = msgspec.convert({"spliced": 0.0} | card.recipe, Recipe)
+    assert learned == load_recipe(SHIPPED[name].parent)
     assert (SHIPPED[name].parent / "CARD.md").read_text(encoding="utf-8").startswith(f"# {name}\n")
 
 
