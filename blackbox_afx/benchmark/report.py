@@ -55,9 +55,10 @@ def summarise_errors(errors: Errors, seed: int) -> dict[str, Any]:
     -------
     dict
         ``input`` and, by method, ``methods`` and ``ratio``: each metric's figure, and under ``interval`` its 95 %
-        bootstrap interval over speakers (None for a single speaker). Also ``speakers``, ``failed`` and ``unmeasured``
-        (pairs a metric could not be measured on). The input's row covers all pairs; a ratio those where both were
-        measured.
+        bootstrap interval over speakers (None for a single speaker). Where there are several methods, ``first_over``
+        has the first one's figures as a share of each other one's, on the same pairs. Also ``speakers``, ``failed`` and
+        ``unmeasured`` (pairs a metric could not be measured on). The input's row covers all pairs; a ratio those where
+        both were measured.
 
     Notes
     -----
@@ -86,6 +87,9 @@ def summarise_errors(errors: Errors, seed: int) -> dict[str, Any]:
     summary["input"] = figures(errors.input, None)
     summary["methods"] = {name: figures(rows, None) for name, rows in errors.methods.items()}
     summary["ratio"] = {name: figures(rows, errors.input) for name, rows in errors.methods.items()}
+    names = list(errors.methods)
+    if len(names) > 1:
+        summary["first_over"] = {name: figures(errors.methods[names[0]], errors.methods[name]) for name in names[1:]}
     corpora = sorted(set(errors.sources) - {""})
     if len(corpora) > 1:
         summary["sources"] = {corpus: _of_source(errors, corpus, seed) for corpus in corpora}
@@ -144,6 +148,14 @@ def markdown(report: dict[str, Any]) -> str:
             },
         ),
     ]
+    if "first_over" in report:
+        over = {name: [_ratio(row, m) for m in metrics] for name, row in report["first_over"].items()}
+        lines += [
+            "",
+            f"Mean error of {next(iter(report['methods']))} as a share of each other method's, on the same pairs:",
+            "",
+            *_table(metrics, over),
+        ]
     # A render that is all but silent has no loudness, and must not look good for it.
     for name, counts in report["unmeasured"].items():
         for metric, count in counts.items():

@@ -158,6 +158,31 @@ def test_the_table_averages_by_speaker_and_counts_what_has_no_figure():
     assert "LUFS (dB) could not be measured on 1 of 4 pairs of m." in text
 
 
+def test_methods_are_compared_on_the_same_pairs():
+    """One that is a tenth better on every pair is surely better, however much pairs differ."""
+    rng = np.random.default_rng(0)
+    worse = rng.lognormal(0.0, 1.0, (40, 1))
+    errors = Errors(
+        metrics=("stft",),
+        speakers=tuple(f"s{k // 2}" for k in range(40)),
+        input=np.ones((40, 1)),
+        methods={"a": 0.9 * worse, "b": worse},
+        failed={},
+    )
+    summary = summarise_errors(errors, 0)
+    (low, high), (lowest, highest) = (
+        summary[part][name]["interval"]["stft"] for part, name in (("first_over", "b"), ("ratio", "a"))
+    )
+    assert (low, high) == pytest.approx((0.9, 0.9))
+    assert highest - lowest > 0.3
+    assert list(summary["first_over"]) == ["b"]
+    text = markdown({"protocol": "self", "pairs": 40, "seed": 0, **summary})
+    assert "Mean error of a as a share of each other method's" in text
+    assert "| b      | 0.900 (0.90 to 0.90) |" in text
+    alone = summarise_errors(msgspec.structs.replace(errors, methods={"a": worse}), 0)
+    assert "first_over" not in alone
+
+
 def test_sources_have_tables_of_their_own():
     rng = np.random.default_rng(0)
     rows = rng.random((6, 2))

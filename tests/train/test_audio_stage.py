@@ -211,7 +211,9 @@ def test_what_is_rehearsed_is_added_at_every_step(stage):
     both = plain(3)
     both.backward()
     assert told == [3]
-    assert float((both - alone).detach()) == pytest.approx(float(2.0 * weights[name].detach().sum()), rel=1e-4, abs=1e-4)
+    assert float((both - alone).detach()) == pytest.approx(
+        float(2.0 * weights[name].detach().sum()), rel=1e-4, abs=1e-4
+    )
     for key, gradient in before.items():
         torch.testing.assert_close(weights[key].grad, gradient + (2.0 if key == name else 0.0))
 
