@@ -69,7 +69,9 @@ def trained(options: argparse.Namespace, variant: str) -> Path:
     name = "".join(letter if letter.isalnum() else "_" for letter in variant)
     path = options.keep / f"{name}-{options.minutes:g}min-seed{options.seed}.safetensors"
     # One of an earlier default, too, and one from before a field was there.
-    if not path.exists() or load_card(path).recipe != msgspec.to_builtins(recipe_of(variant)):
+    # As JSON, of which the card's is: it has no tuples.
+    wanted = msgspec.json.decode(msgspec.json.encode(recipe_of(variant)))
+    if not path.exists() or load_card(path).recipe != wanted:
         learn(
             [resolve_plugin(name) for name in options.plugins],
             options.audio,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy import signal
 
 from blackbox_afx.audio import peak_dbfs, read_audio, write_audio
 from blackbox_afx.data import Clip, ClipSampler, ClipSet, find_audio, load_clips
-from blackbox_afx.data.segments import splice
+from blackbox_afx.data.splice import splice
 from blackbox_afx.errors import AudioError, UsageError
 
 RATE = 24000
@@ -208,6 +209,27 @@ def test_seams_lie_where_it_is_quiet_and_neighbours_meet_unchanged():
     bumps = np.count_nonzero(np.diff((level > 1.01).astype(int)) == 1)
     assert np.abs(level).max() <= np.sqrt(2) + 1e-4
     assert 0 < bumps <= 25
+
+
+class Rolled:
+    """Draws the middle of what is asked for, and puts the last piece first: all others stay neighbours."""
+
+    def integers(self, low: int, high: int) -> int:
+        return (low + high) // 2
+
+    def permutation(self, count: int) -> np.ndarray:
+        return np.roll(np.arange(count), 1)
+
+
+def test_only_strangers_fade():
+    rng: Any = Rolled()
+    level = splice(rng, np.ones(10 * RATE, np.float32), RATE)
+    bumps = np.count_nonzero(np.diff((level > 1.01).astype(int)) == 1)
+    assert bumps == 1
+    ramp = np.arange(10 * RATE, dtype=np.float32)
+    made = splice(rng, ramp, RATE)
+    # One seam, of a fade: all else follows as it did.
+    assert np.count_nonzero(~np.isclose(np.diff(made), 1.0, atol=0.02)) <= 0.02 * RATE + 2
 
 
 def test_what_is_too_short_stays_as_it_is():
