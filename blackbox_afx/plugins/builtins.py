@@ -68,11 +68,14 @@ class Stage(msgspec.Struct, frozen=True):
         Put before the names of its controls.
     ranges : mapping of attribute to (low, high, default)
         Where they are other than the effect's own.
+    fixed : mapping of attribute to plain value
+        What is set once and is no control.
     """
 
     effect: str
     name: str = ""
     ranges: Mapping[str, tuple[float, float, float]] = {}
+    fixed: Mapping[str, float] = {}
 
 
 def _choice(attribute: str, name: str, *choices: str) -> BuiltinControl:
@@ -174,6 +177,15 @@ def _band(low: float, high: float, default: float) -> dict[str, tuple[float, flo
     }
 
 
+THIRD_OCTAVE_Q = 4.318
+"""Quality of a bell as wide as a third of an octave: 2 ** (1 / 6) / (2 ** (1 / 3) - 1)."""
+THIRD_OCTAVES = (
+    *("40", "50", "63", "80", "100", "125", "160", "200", "250", "315", "400", "500", "630", "800"),
+    *("1000", "1250", "1600", "2000", "2500", "3150", "4000", "5000", "6300", "8000", "10000"),
+)
+"""Nominal centres of bands (IEC 61260-1), Hz, as far as a controller that listens at 24 kHz can hear them."""
+
+
 COMPOSITES: dict[str, tuple[Stage, ...]] = {
     "ChannelStrip": (
         Stage("LowShelfFilter", "Low shelf", _band(20, 200, 100)),
@@ -184,6 +196,15 @@ COMPOSITES: dict[str, tuple[Stage, ...]] = {
         Stage("HighShelfFilter", "High shelf", _band(4000, 10800, 8000)),
         Stage("Compressor", "Compressor"),
         Stage("Gain", "Output", {"gain_db": (-24, 24, 0)}),
+    ),
+    "GraphicEqualiser": tuple(
+        Stage(
+            "PeakFilter",
+            f"{hertz} Hz",
+            {"gain_db": (-12, 12, 0)},
+            {"cutoff_frequency_hz": float(hertz), "q": THIRD_OCTAVE_Q},
+        )
+        for hertz in THIRD_OCTAVES
     ),
 }
 """Several effects in a row as one plugin."""
@@ -257,13 +278,20 @@ class Place:
             )
 
 
-def build_effects(name: str) -> tuple[list[pedalboard.Plugin], list[Place]]:
-    """Make a built-in's effects, with the defaults of the table, and the places of its controls in order."""
+def build_effects(name: str, sample_rate: float = float("inf")) -> tuple[list[pedalboard.Plugin], list[Place]]:
+    """Make a built-in's effects, with the defaults of the table, and the places of its controls in order.
+
+    What is fixed to a corner frequency is kept below half the sample rate, as controls are.
+    """
     effects, places = [], []
     for stage in stages(name):
         effect = getattr(pedalboard, stage.effect)()
         effects.append(effect)
         for control in EFFECTS[stage.effect]:
+            if control.attribute in stage.fixed:
+                plain = stage.fixed[control.attribute]
+                setattr(effect, control.attribute, min(plain, NYQUIST_SHARE * sample_rate) if control.corner else plain)
+                continue
             if control.attribute in stage.ranges:
                 setattr(effect, control.attribute, stage.ranges[control.attribute][2])
             label = f"{stage.name} {control.name}".strip()
@@ -274,7 +302,12 @@ def build_effects(name: str) -> tuple[list[pedalboard.Plugin], list[Place]]:
 def builtin_controls(name: str) -> tuple[Control, ...]:
     """Give the whole parameter table of a built-in, in order."""
     _, places = build_effects(name)
-    specific = [stage.ranges.get(row.attribute) for stage in stages(name) for row in EFFECTS[stage.effect]]
+    specific = [
+        stage.ranges.get(row.attribute)
+        for stage in stages(name)
+        for row in EFFECTS[stage.effect]
+        if row.attribute not in stage.fixed
+    ]
     controls = []
     for index, (place, ranges) in enumerate(zip(places, specific, strict=True)):
         row = place.control

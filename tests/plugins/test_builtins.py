@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pedalboard
 import pytest
+from scipy.signal import freqz
 
 from blackbox_afx import shelf
 from blackbox_afx.errors import PluginError, ShelfError
@@ -87,6 +88,17 @@ def test_corners_stay_below_nyquist() -> None:
     assert np.abs(instance.render(audio, np.ones(1), 8000)).max() < 1.0
 
 
+def test_fixed_corners_stay_below_nyquist() -> None:
+    instance = PedalboardHost().load(builtin_profile("GraphicEqualiser"))
+    audio = (0.1 * np.random.default_rng(0).standard_normal((1, 8000))).astype(np.float32)
+    values = np.full(25, 0.5)
+    # The three highest bands lie above half of this rate.
+    values[-3:] = 1.0
+    heard = instance.render(audio, values, 8000)
+    # A filter beyond half the rate would not be stable.
+    assert np.abs(heard).max() < np.abs(audio).max() * 10 ** (3 * 12 / 20)
+
+
 @pytest.mark.parametrize("name", sorted(WHOLE))
 def test_effects_marked_whole_still_go_wrong_in_pieces(name: str) -> None:
     """When pedalboard mends them this fails, and they may be taken off the list."""
@@ -104,6 +116,36 @@ def test_unknown_name_suggests() -> None:
         builtin_profile("Compresor")
 
 
-def test_shipped_channel_strip_is_what_the_table_makes() -> None:
-    assert (SHIPPED / "channel_strip" / "profile.toml").read_text() == dump_profile(builtin_profile("ChannelStrip"))
-    assert len(load_profile(SHIPPED / "channel_strip").active) == 23
+@pytest.mark.parametrize(
+    ("folder", "name", "controls"),
+    [("channel_strip", "ChannelStrip", 23), ("graphic_equaliser", "GraphicEqualiser", 25)],
+)
+def test_shipped_profiles_are_what_the_table_makes(folder: str, name: str, controls: int) -> None:
+    assert (SHIPPED / folder / "profile.toml").read_text() == dump_profile(builtin_profile(name))
+    assert len(load_profile(SHIPPED / folder).active) == controls
+
+
+def _bell(hertz: float, gain_db: float, q: float, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Give the bell of the RBJ cookbook."""
+    amplitude, turn = 10 ** (gain_db / 40), 2 * np.pi * hertz / rate
+    alpha = np.sin(turn) / (2 * q)
+    return (
+        np.array([1 + alpha * amplitude, -2 * np.cos(turn), 1 - alpha * amplitude]),
+        np.array([1 + alpha / amplitude, -2 * np.cos(turn), 1 - alpha / amplitude]),
+    )
+
+
+@pytest.mark.parametrize("rate", [22050, 24000, 48000])
+def test_bands_of_the_graphic_equaliser_are_third_octave_bells(rate: int) -> None:
+    profile = builtin_profile("GraphicEqualiser")
+    names = [control.name for control in profile.active]
+    values = np.full(25, 0.5)
+    values[names.index("1000 Hz Gain")], values[names.index("10000 Hz Gain")] = 1.0, 0.25
+    impulse = np.zeros((1, 16384), np.float32)
+    impulse[0, 0] = 1.0
+    heard = np.fft.rfft(PedalboardHost().load(profile).render(impulse, values, rate)[0])
+    turns = np.linspace(0, np.pi, len(heard))
+    wanted = np.ones(len(heard), complex)
+    for hertz, gain_db in ((1000.0, 12.0), (10000.0, -6.0)):
+        wanted *= freqz(*_bell(hertz, gain_db, 4.318, rate), worN=turns)[1]
+    np.testing.assert_allclose(20 * np.log10(np.abs(heard)), 20 * np.log10(np.abs(wanted)), atol=0.05)
