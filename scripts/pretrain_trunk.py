@@ -39,7 +39,8 @@ from blackbox_afx.train.versions import versions
 from blackbox_afx.train.warm_start import blend
 
 SEGMENT = 65536
-STYLES, SHARD = 3, 100
+STYLES, HELD_OUT_STYLES, SHARD = 2, 3, 100
+"""Styles of either kind that a clip is heard in, for learning and held out, and clips in a file."""
 OTHER_EFFECTS = 0.15
 """Share of styles that a further effect is part of."""
 BATCH, LEARNING_RATE, WEIGHT_DECAY, AVERAGE = 512, 1e-3, 0.2, 0.995
@@ -50,8 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audio", type=Path, required=True, help="folder of recordings, speech and music")
     parser.add_argument("--work", type=Path, required=True, help="folder for pairs")
-    parser.add_argument("--clips", type=int, default=15000, help="two thirds speech, one third music")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--clips", type=int, default=63000, help="two thirds speech, one third music")
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--spliced", type=float, default=0.8, help="share of clips that are put together anew")
     parser.add_argument("--mix", type=float, default=0.0, help="blend examples two by two, as a recipe's `mix`")
     parser.add_argument("--jobs", type=int, default=None, help="processes; by default one a core")
@@ -87,7 +88,7 @@ def main() -> None:
 
 
 def pairs(options: argparse.Namespace, kind: str, split: str, clips: int) -> tuple[Tensor, Tensor]:
-    """Give inputs and results float16 [clips, STYLES, 2, features], made once."""
+    """Give inputs and results float16 [clips, styles, 2, features], made once."""
     spliced = options.spliced if split == "train" else 0.0
     name = f"{kind}_{split}_seed{options.seed}" + (f"_spliced{spliced:g}" if spliced else "")
     shards = [options.work / f"{name}_{k}.npy" for k in range(-(-clips // SHARD))]
@@ -110,14 +111,15 @@ def clips_of(audio: Path, kind: str, split: str, seed: int) -> ClipSet:
 
 
 def make(audio: Path, kind: str, split: str, seed: int, shard: int, place: Path, spliced: float) -> None:
-    """Write one shard of pairs, float16 [SHARD, 2, STYLES, 2, features]."""
+    """Write one shard of pairs, float16 [SHARD, 2, styles, 2, features]."""
     rng = np.random.default_rng([seed, shard, len(kind), len(split)])
     cents = 200.0 if split == "train" else 0.0
     book = clips_of(audio, kind, split, seed)
     sampler = ClipSampler(
         rng, book, SEGMENT, shortest_half(SEGMENT), balance_speakers=True, max_cents=cents, spliced=spliced
     )
-    made = np.zeros((SHARD, 2, STYLES, 2, coloured_dimension()), np.float16)
+    styles = STYLES if split == "train" else HELD_OUT_STYLES
+    made = np.zeros((SHARD, 2, styles, 2, coloured_dimension()), np.float16)
     for clip in made:
         first, second = sampler.draw()
         whole, half = np.concatenate([first, second]), len(first)
@@ -168,7 +170,7 @@ def draw(made: tuple[Tensor, Tensor], rng: np.random.Generator, count: int) -> t
     """Give inputs, references [count, features] and targets [count, DIMENSION]."""
     inputs, results = made
     clip = torch.from_numpy(rng.integers(len(inputs), size=count))
-    first, second = torch.from_numpy(rng.integers(STYLES, size=(2, count)))
+    first, second = torch.from_numpy(rng.integers(inputs.shape[1], size=(2, count)))
     half = torch.from_numpy(rng.integers(2, size=count))
     target = results[clip, second, half][:, :DIMENSION]
     return inputs[clip, first, half].float(), results[clip, second, 1 - half].float(), target.float()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from blackbox_afx.networks.residual import ResidualBlock, Standardise
+
+RESIDUAL_OPTIONS: dict[str, Any] = {"width": 512, "blocks": 4, "dropout": 0.1}
+"""What a residual controller is made with where a recipe says nothing: two blocks more than the shipped trunk has."""
 
 
 class Controller(nn.Module):

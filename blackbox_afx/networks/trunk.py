@@ -36,12 +36,13 @@ def shipped_trunk() -> dict[str, Tensor]:
 def take_trunk(controller: Controller) -> bool:
     """Let a controller start from the shipped trunk where it has the shape for it; say whether it does.
 
-    Its standardisation is part of the trunk and must not be measured anew.
+    Its standardisation is part of the trunk and must not be measured anew. Further blocks of a deeper controller stay
+    as they are, which is the identity: to turn how a result should sound into settings is theirs to learn.
     """
     if type(controller) is not ResidualController:
         return False
     trunk, own = shipped_trunk(), trunk_of(controller)
-    if {name: t.shape for name, t in trunk.items()} != {name: t.shape for name, t in own.items()}:
+    if any(name not in own or own[name].shape != tensor.shape for name, tensor in trunk.items()):
         return False
     controller.load_state_dict(trunk, strict=False)
     controller.standardised = True

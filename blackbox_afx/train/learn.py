@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from blackbox_afx.errors import AfxError, AudioError, OutputError, RecipeError, UsageError
+from blackbox_afx.networks.controller import RESIDUAL_OPTIONS
 from blackbox_afx.networks.search import SEARCH_OPTIONS
 from blackbox_afx.networks.style import StyleNetwork, make_style_network
 from blackbox_afx.networks.trunk import RATE as TRUNK_RATE
@@ -131,14 +132,16 @@ class Run:
     def network_options(self) -> dict[str, Any]:
         """What `make_style_network` is called with."""
         recipe, options = self.recipe, dict(self.recipe.controller_options)
+        # What a file leaves out would follow the defaults of the version that reads it.
         if recipe.controller == "search":
             if not self.warm:
                 raise RecipeError(
                     "controller = 'search' without a warm start; it searches through the feature proxy that only "
                     "a warm start trains; choose the controller 'residual' or 'paper'"
                 )
-            # What a file leaves out would follow the defaults of the version that reads it.
             options = SEARCH_OPTIONS | options
+        if recipe.controller == "residual":
+            options = RESIDUAL_OPTIONS | options
         return {"encoder": recipe.encoder, "controller": recipe.controller, **options}
 
     def _effect_module(self, proxies: tuple[str, ...]) -> torch.nn.Module | None:

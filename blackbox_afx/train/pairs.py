@@ -121,14 +121,18 @@ def make_pairs(
         clean = sampler.draw()
         # Both halves get the same treatment at one go, so that levels between them stay true.
         whole, half = np.concatenate(clean), len(clean[0])
-        rough = whole
         for k in range(styles):
             rough, other = corrupt_input(rng, whole, rate, quick=True), corrupt_target(rng, whole, rate, quick=True)
             keep("rough", (c, k), (rough[:half], rough[half:]))
             keep("other", (c, k), (other[:half], other[half:]))
-        source_whole = rough if rng.random() < corrupted else whole
-        dry = source_whole[:half], source_whole[half:]
-        keep("dry", c, dry)
+        if rng.random() < corrupted:
+            dry = rough[:half], rough[half:]
+            # That was measured already.
+            for name in made.keys() & {"dry", "dry_heard"}:
+                made[name][c] = made[name.replace("dry", "rough")][c, -1]
+        else:
+            dry = whole[:half], whole[half:]
+            keep("dry", c, dry)
         for k in range(settings):
             positions = space.snap(rng.random(len(space)))
             made["values"][c, k] = positions

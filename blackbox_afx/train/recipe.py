@@ -127,11 +127,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     controller_options: dict[str, Any] = {}
     sample_rate: int = 24000
     segment: int = 65536
-    settings: int = 3
+    settings: int = 1
     corrupted: float = 0.5
     foreign: float = 0.8
     audio_foreign: float = 1.0
-    styles: int = 2
+    styles: int = 1
     mix: float = 0.3
     max_cents: float = 200.0
     spliced: float = 0.8

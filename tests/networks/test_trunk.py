@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 
 from blackbox_afx.networks.style import make_style_network
-from blackbox_afx.networks.trunk import FILE, shipped_trunk, take_trunk, trunk_of
+from blackbox_afx.networks.trunk import BLOCKS, FILE, shipped_trunk, take_trunk, trunk_of
 
 FITS = {"encoder": "mixture", "controller": "residual"}
 
@@ -22,6 +22,17 @@ def test_the_trunk_is_taken_whole_and_the_last_layer_is_not():
     for name, tensor in trunk_of(controller).items():
         torch.testing.assert_close(tensor, shipped_trunk()[name])
     assert torch.equal(controller.last.weight, last)
+
+
+def test_a_deeper_controller_begins_as_the_trunk_alone():
+    torch.manual_seed(0)
+    shallow = make_style_network(controls=5, **FITS, blocks=BLOCKS).controller.eval()
+    deep = make_style_network(controls=5, **FITS, blocks=BLOCKS + 2).controller.eval()
+    assert take_trunk(shallow)
+    assert take_trunk(deep)
+    deep.last.load_state_dict(shallow.last.state_dict())
+    source, reference = torch.randn(2, 3, deep.source.mean.shape[0])
+    torch.testing.assert_close(deep(source, reference), shallow(source, reference))
 
 
 @pytest.mark.parametrize(
