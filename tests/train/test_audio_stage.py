@@ -16,8 +16,10 @@ from blackbox_afx.grads import Differences, make_estimator
 from blackbox_afx.grads.bridge import BlackBoxEffect
 from blackbox_afx.losses import ReportedLoss
 from blackbox_afx.networks.style import make_style_network
+from blackbox_afx.plugins.builtins import builtin_profile
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.plugins.farm import Farm
+from blackbox_afx.plugins.jobs import CallJob
 from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.proxies.curve import Curve
 from blackbox_afx.proxies.feature_guide import FeatureGuide
@@ -78,6 +80,13 @@ def loss_of(stage, foreign: float, **more) -> tuple[torch.nn.Module, AudioLoss]:
     return network, made
 
 
+def gain_of_0_db():
+    """Give a gain that no controller turns: nothing but what came."""
+    profile = builtin_profile("Gain")
+    gain = msgspec.structs.replace(profile.controls[0], minimum=-1e-6, maximum=1e-6)
+    return msgspec.structs.replace(profile, controls=(gain,))
+
+
 @pytest.mark.parametrize("foreign", [0.0, 0.5, 1.0])
 def test_pairs_of_either_kind_give_a_finite_gradient(stage, foreign):
     network, loss = loss_of(stage, foreign, loss=ReportedLoss(24000, 0.5))
@@ -111,6 +120,19 @@ def test_the_recipe_reaches_the_pairs_that_workers_make(stage):
         "corrupted": 0.25,
         "clips": 3,
     }
+
+
+@pytest.mark.parametrize("hears", ["statistics", "mixture"])
+def test_what_a_chain_is_fed_is_what_was_measured_of_it(stage, hears):
+    _, farm, book = stage
+    neutral = ChainSpec(profiles=(gain_of_0_db(),))
+    arguments = (neutral, book, 7, 6, 1, SEGMENT, 0.5, 2, hears)
+    made = farm.run([CallJob(function=make_pairs, args=arguments, spec=neutral)])[0].value
+    dry, rough, wet = (made[name if hears == "statistics" else f"{name}_heard"] for name in ("dry", "rough", "wet"))
+    # Half precision at -110 dB.
+    np.testing.assert_allclose(wet[:, 0], dry, atol=0.15)
+    coloured = [bool((dry[k] == rough[k, -1]).all()) for k in range(len(dry))]
+    assert 0 < sum(coloured) < len(dry)
 
 
 def test_the_judge_of_both_kinds_weighs_them_alike(stage):
