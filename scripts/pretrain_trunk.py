@@ -73,6 +73,7 @@ def main() -> None:
         f" --clips {options.clips} --steps {options.steps} --spliced {options.spliced:g} --mix {options.mix:g}",
         "seed": options.seed,
         "clips": options.clips,
+        "styles": STYLES,
         "steps": options.steps,
         "spliced": options.spliced,
         "mix": options.mix,
@@ -90,11 +91,14 @@ def main() -> None:
 def pairs(options: argparse.Namespace, kind: str, split: str, clips: int) -> tuple[Tensor, Tensor]:
     """Give inputs and results float16 [clips, styles, 2, features], made once."""
     spliced = options.spliced if split == "train" else 0.0
-    name = f"{kind}_{split}_seed{options.seed}" + (f"_spliced{spliced:g}" if spliced else "")
+    styles = STYLES if split == "train" else HELD_OUT_STYLES
+    name = f"{kind}_{split}_seed{options.seed}_styles{styles}" + (f"_spliced{spliced:g}" if spliced else "")
     shards = [options.work / f"{name}_{k}.npy" for k in range(-(-clips // SHARD))]
     began, missing = time.monotonic(), [k for k, place in enumerate(shards) if not place.exists()]
     with ProcessPoolExecutor(options.jobs) as pool:
-        work = [pool.submit(make, options.audio, kind, split, options.seed, k, shards[k], spliced) for k in missing]
+        work = [
+            pool.submit(make, options.audio, kind, split, options.seed, k, shards[k], spliced, styles) for k in missing
+        ]
         for done, finished in enumerate(as_completed(work), 1):
             finished.result()
             print(f"{kind} {split}: {done} of {len(missing)} shards, {time.monotonic() - began:.0f} s", flush=True)
@@ -110,7 +114,7 @@ def clips_of(audio: Path, kind: str, split: str, seed: int) -> ClipSet:
     return load_clips(found, split, sample_rate=RATE, max_minutes=120.0, seed=seed)
 
 
-def make(audio: Path, kind: str, split: str, seed: int, shard: int, place: Path, spliced: float) -> None:
+def make(audio: Path, kind: str, split: str, seed: int, shard: int, place: Path, spliced: float, styles: int) -> None:
     """Write one shard of pairs, float16 [SHARD, 2, styles, 2, features]."""
     rng = np.random.default_rng([seed, shard, len(kind), len(split)])
     cents = 200.0 if split == "train" else 0.0
@@ -118,7 +122,6 @@ def make(audio: Path, kind: str, split: str, seed: int, shard: int, place: Path,
     sampler = ClipSampler(
         rng, book, SEGMENT, shortest_half(SEGMENT), balance_speakers=True, max_cents=cents, spliced=spliced
     )
-    styles = STYLES if split == "train" else HELD_OUT_STYLES
     made = np.zeros((SHARD, 2, styles, 2, coloured_dimension()), np.float16)
     for clip in made:
         first, second = sampler.draw()

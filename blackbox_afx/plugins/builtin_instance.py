@@ -41,7 +41,7 @@ class BuiltinInstance:
     ) -> Iterator[np.ndarray]:
         if self._board is None:
             raise PluginError(f"{self.profile.label} is closed; load it again")
-        effects, places = build_effects(self.profile.identity.plugin_name, sample_rate)
+        effects, places = build_effects(self.profile.identity.plugin_name)
         board = self._board = pedalboard.Pedalboard(effects)
         active = [(control, places[control.index]) for control in self.profile.active]
         for control in self.profile.held:

@@ -183,7 +183,8 @@ THIRD_OCTAVES = (
     *("40", "50", "63", "80", "100", "125", "160", "200", "250", "315", "400", "500", "630", "800"),
     *("1000", "1250", "1600", "2000", "2500", "3150", "4000", "5000", "6300", "8000", "10000"),
 )
-"""Nominal centres of bands (IEC 61260-1), Hz, as far as a controller that listens at 24 kHz can hear them."""
+"""Nominal centres of bands (IEC 61260-1), Hz: from the lowest note of a bass up to what a controller that listens at
+24 kHz hears. pedalboard itself keeps a corner below half the sample rate."""
 
 
 COMPOSITES: dict[str, tuple[Stage, ...]] = {
@@ -278,19 +279,15 @@ class Place:
             )
 
 
-def build_effects(name: str, sample_rate: float = float("inf")) -> tuple[list[pedalboard.Plugin], list[Place]]:
-    """Make a built-in's effects, with the defaults of the table, and the places of its controls in order.
-
-    What is fixed to a corner frequency is kept below half the sample rate, as controls are.
-    """
+def build_effects(name: str) -> tuple[list[pedalboard.Plugin], list[Place]]:
+    """Make a built-in's effects, with the defaults of the table, and the places of its controls in order."""
     effects, places = [], []
     for stage in stages(name):
         effect = getattr(pedalboard, stage.effect)()
         effects.append(effect)
         for control in EFFECTS[stage.effect]:
             if control.attribute in stage.fixed:
-                plain = stage.fixed[control.attribute]
-                setattr(effect, control.attribute, min(plain, NYQUIST_SHARE * sample_rate) if control.corner else plain)
+                setattr(effect, control.attribute, stage.fixed[control.attribute])
                 continue
             if control.attribute in stage.ranges:
                 setattr(effect, control.attribute, stage.ranges[control.attribute][2])

@@ -91,6 +91,8 @@ class Run:
             "chain": self.spec.fingerprint(),
             # By way of JSON, which has no tuples, since that is what a resumed run reads.
             "recipe": msgspec.json.decode(msgspec.json.encode(recipe)),
+            # What a recipe leaves out may be another network in another version.
+            "network": msgspec.json.decode(msgspec.json.encode(self.network_options)),
             "audio": str(Path(audio).resolve()),
             "where": where or "",
             "minutes": minutes,

@@ -88,15 +88,14 @@ def test_corners_stay_below_nyquist() -> None:
     assert np.abs(instance.render(audio, np.ones(1), 8000)).max() < 1.0
 
 
-def test_fixed_corners_stay_below_nyquist() -> None:
-    instance = PedalboardHost().load(builtin_profile("GraphicEqualiser"))
+def test_pedalboard_keeps_a_corner_below_nyquist_itself() -> None:
+    """What is fixed, as the bands of the graphic equaliser are, relies on it at low rates."""
     audio = (0.1 * np.random.default_rng(0).standard_normal((1, 8000))).astype(np.float32)
-    values = np.full(25, 0.5)
-    # The three highest bands lie above half of this rate.
-    values[-3:] = 1.0
-    heard = instance.render(audio, values, 8000)
-    # A filter beyond half the rate would not be stable.
-    assert np.abs(heard).max() < np.abs(audio).max() * 10 ** (3 * 12 / 20)
+    heard = [
+        pedalboard.PeakFilter(hertz, 12.0, 4.318).process(audio, 8000, buffer_size=512) for hertz in (3960.0, 10000.0)
+    ]
+    np.testing.assert_array_equal(*heard)
+    assert np.abs(heard[0] - audio).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))

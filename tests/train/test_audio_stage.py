@@ -122,17 +122,18 @@ def test_the_recipe_reaches_the_pairs_that_workers_make(stage):
     }
 
 
-@pytest.mark.parametrize("hears", ["statistics", "mixture"])
-def test_what_a_chain_is_fed_is_what_was_measured_of_it(stage, hears):
+@pytest.mark.parametrize(("hears", "styles"), [("statistics", 2), ("mixture", 1), ("audio", 1)])
+def test_what_a_chain_is_fed_is_what_was_measured_of_it(stage, hears, styles):
     _, farm, book = stage
     neutral = ChainSpec(profiles=(gain_of_0_db(),))
-    arguments = (neutral, book, 7, 6, 1, SEGMENT, 0.5, 2, hears)
+    arguments = (neutral, book, 7, 6, 1, SEGMENT, 0.5, styles, hears)
     made = farm.run([CallJob(function=make_pairs, args=arguments, spec=neutral)])[0].value
-    dry, rough, wet = (made[name if hears == "statistics" else f"{name}_heard"] for name in ("dry", "rough", "wet"))
-    # Half precision at -110 dB.
-    np.testing.assert_allclose(wet[:, 0], dry, atol=0.15)
-    coloured = [bool((dry[k] == rough[k, -1]).all()) for k in range(len(dry))]
-    assert 0 < sum(coloured) < len(dry)
+    for ending in {"statistics": ("",), "mixture": ("_heard",), "audio": ("", "_heard")}[hears]:
+        dry, rough, wet = (made[f"{name}{ending}"] for name in ("dry", "rough", "wet"))
+        # Half precision at -110 dB.
+        np.testing.assert_allclose(wet[:, 0], dry, atol=0.15)
+        coloured = [bool((dry[k] == rough[k, -1]).all()) for k in range(len(dry))]
+        assert 0 < sum(coloured) < len(dry)
 
 
 def test_the_judge_of_both_kinds_weighs_them_alike(stage):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from blackbox_afx import shelf
 from blackbox_afx.errors import RecipeError
+from blackbox_afx.networks.controller import RESIDUAL_OPTIONS
+from blackbox_afx.train.learn import Run
 from blackbox_afx.train.recipe import Recipe, Shares, change_recipe, load_recipe
 from blackbox_afx.train.recipes import read_recipe
 
@@ -59,6 +63,19 @@ def test_shipped_recipes_load_and_the_small_one_is_the_default():
     folder = shelf.shipped() / "train"
     shipped = {path.parent.name: read_recipe(path) for path in folder.glob("*/recipe.toml")}
     assert {"small", "paper_encoder"} <= set(shipped)
-    options = {"width": 512, "blocks": 2, "dropout": 0.1}
-    assert shipped["small"] == Recipe(controller_options=options)
+    assert shipped["small"] == Recipe(controller_options=RESIDUAL_OPTIONS)
     assert shipped["paper_encoder"].encoder == "efficientnet_b2"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        (Recipe(), {"width": 512, "blocks": 4, "dropout": 0.1}),
+        (Recipe(controller_options={"blocks": 2}), {"width": 512, "blocks": 2, "dropout": 0.1}),
+        (Recipe(encoder="statistics", controller="paper"), {}),
+    ],
+)
+def test_what_a_recipe_leaves_out_of_a_network_is_said(recipe, expected):
+    """A file must hold it, since a later version may have another default."""
+    options = Run.network_options.fget(SimpleNamespace(recipe=recipe, warm=True))
+    assert options == {"encoder": recipe.encoder, "controller": recipe.controller, **expected}
