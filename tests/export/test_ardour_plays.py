@@ -35,10 +35,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> ArdourBench:
     return made
 
 
-def play(bench: ArdourBench, case: Case, folder: Path, expected: np.ndarray, **options: object) -> np.ndarray:
+def play(
+    bench: ArdourBench, case: Case, folder: Path, expected: np.ndarray, *, limit_db: float = -70, **options: object
+) -> np.ndarray:
     made = export(case.session, "ardour", folder / "session", **options)
     assert not made.warnings
-    played = bench.export(made.path, case.audio.shape[1], dry=case.trimmed, expected=expected, limit_db=-70)
+    played = bench.export(made.path, case.audio.shape[1], dry=case.trimmed, expected=expected, limit_db=limit_db)
     assert played.sample_rate == case.sample_rate
     return played.audio
 
@@ -59,7 +61,8 @@ def test_ardour_plays_what_we_rendered(
     case = make_case(tmp_path, names, sample_rate=sample_rate, channels=channels)
     assert sum(lane is not None for lane in case.lanes.lanes) == 3 * len(names)
     ours = render_on_grid(case.spec, case.trimmed, case.lanes.trajectory, sample_rate)
-    played = play(bench, case, tmp_path, ours)
+    # What Ardour damaged is started again, also where little is damaged; what we got wrong comes out wrong each time.
+    played = play(bench, case, tmp_path, ours, limit_db=-120)
     assert worst_db(played, ours) < -120
     # On another grid it is what the documentation says: the DAW's own dependence on its block size.
     assert -60 < worst_db(played, case.render) < -15
@@ -69,7 +72,7 @@ def test_static_settings_null_on_any_grid(bench: ArdourBench, tmp_path: Path) ->
     """Without lanes our own render, at its own block size, is what Ardour plays."""
     case = make_case(tmp_path, ("ZamEQ2", "ZamCompX2"), channels=2, static=True)
     assert all(lane is None for lane in case.lanes.lanes)
-    assert worst_db(play(bench, case, tmp_path, case.render), case.render) < -130
+    assert worst_db(play(bench, case, tmp_path, case.render, limit_db=-130), case.render) < -130
 
 
 def test_a_latent_plugin_hears_its_lanes_when_ours_did(bench: ArdourBench, tmp_path: Path) -> None:
