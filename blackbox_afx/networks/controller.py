@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from blackbox_afx.networks.residual import ResidualBlock, Standardise
 
 RESIDUAL_OPTIONS: dict[str, Any] = {"width": 512, "blocks": 4, "dropout": 0.1}
-"""What a residual controller is made with where a recipe says nothing: two blocks more than the shipped trunk has."""
+"""What a residual controller is made with where a recipe says nothing: two blocks more than the shipped trunk has.
+
+Those of the class are what files of earlier versions leave out.
+"""
 
 
 class Controller(nn.Module):

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from blackbox_afx.errors import RecipeError, nearest
-from blackbox_afx.networks.controller import Controller, PaperController, ResidualController
+from blackbox_afx.networks.controller import RESIDUAL_OPTIONS, Controller, PaperController, ResidualController
 from blackbox_afx.networks.encoders import make_encoder
-from blackbox_afx.networks.search import SearchController
+from blackbox_afx.networks.search import SEARCH_OPTIONS, SearchController
 
 CONTROLLERS: dict[str, Callable[..., Controller]] = {
     "paper": PaperController,
     "residual": ResidualController,
     "search": SearchController,
 }
+OPTIONS: dict[str, dict[str, Any]] = {"residual": RESIDUAL_OPTIONS, "search": SEARCH_OPTIONS}
+"""What controllers are made with where a recipe says nothing."""
 
 
 class StyleNetwork(nn.Module):

@@ -77,6 +77,15 @@ class Stage(msgspec.Struct, frozen=True):
     ranges: Mapping[str, tuple[float, float, float]] = {}
     fixed: Mapping[str, float] = {}
 
+    def controls(self) -> list[BuiltinControl]:
+        """Give the rows of the effect that are controls here, in their order, with the ranges they have here."""
+        rows = []
+        for row in EFFECTS[self.effect]:
+            if row.attribute not in self.fixed:
+                low, high, _ = self.ranges.get(row.attribute, (row.low, row.high, None))
+                rows.append(msgspec.structs.replace(row, low=low, high=high))
+        return rows
+
 
 def _choice(attribute: str, name: str, *choices: str) -> BuiltinControl:
     return BuiltinControl(attribute, name, "", 0, len(choices) - 1, choices=choices, automatable=False)
@@ -285,44 +294,33 @@ def build_effects(name: str) -> tuple[list[pedalboard.Plugin], list[Place]]:
     for stage in stages(name):
         effect = getattr(pedalboard, stage.effect)()
         effects.append(effect)
-        for control in EFFECTS[stage.effect]:
-            if control.attribute in stage.fixed:
-                setattr(effect, control.attribute, stage.fixed[control.attribute])
-                continue
-            if control.attribute in stage.ranges:
-                setattr(effect, control.attribute, stage.ranges[control.attribute][2])
-            label = f"{stage.name} {control.name}".strip()
-            places.append(Place(effect, control, label))
+        defaults = {attribute: default for attribute, (_, _, default) in stage.ranges.items()}
+        for attribute, plain in {**defaults, **stage.fixed}.items():
+            setattr(effect, attribute, plain)
+        places += [Place(effect, row, f"{stage.name} {row.name}".strip()) for row in stage.controls()]
     return effects, places
 
 
 def builtin_controls(name: str) -> tuple[Control, ...]:
     """Give the whole parameter table of a built-in, in order."""
     _, places = build_effects(name)
-    specific = [
-        stage.ranges.get(row.attribute)
-        for stage in stages(name)
-        for row in EFFECTS[stage.effect]
-        if row.attribute not in stage.fixed
-    ]
     controls = []
-    for index, (place, ranges) in enumerate(zip(places, specific, strict=True)):
+    for index, place in enumerate(places):
         row = place.control
-        low, high = ranges[:2] if ranges else (row.low, row.high)
         controls.append(
             Control(
                 name=place.name,
                 index=index,
                 unit=row.unit,
-                minimum=float(low),
-                maximum=float(high),
+                minimum=float(row.low),
+                maximum=float(row.high),
                 scale=row.scale,
                 # Attributes are float32: 0.707 reads back as 0.70700001...
-                default=float(np.clip(round(place.read(), 6), low, high)),
+                default=float(np.clip(round(place.read(), 6), row.low, row.high)),
                 steps=max(len(row.choices) - 1, 0),
                 texts=row.choices,
-                plugin_minimum=float(low),
-                plugin_maximum=float(high),
+                plugin_minimum=float(row.low),
+                plugin_maximum=float(row.high),
                 raw_scale=row.scale,
                 automatable=row.automatable,
             )

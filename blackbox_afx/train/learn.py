@@ -12,9 +12,7 @@ import numpy as np
 import torch
 
 from blackbox_afx.errors import AfxError, AudioError, OutputError, RecipeError, UsageError
-from blackbox_afx.networks.controller import RESIDUAL_OPTIONS
-from blackbox_afx.networks.search import SEARCH_OPTIONS
-from blackbox_afx.networks.style import StyleNetwork, make_style_network
+from blackbox_afx.networks.style import OPTIONS, StyleNetwork, make_style_network
 from blackbox_afx.networks.trunk import RATE as TRUNK_RATE
 from blackbox_afx.networks.trunk import take_trunk
 from blackbox_afx.plugins.chain import ChainSpec
@@ -87,18 +85,18 @@ class Run:
         started = recipe.pretrained and recipe.sample_rate >= TRUNK_RATE and take_trunk(self.network.controller)
         drawn = torch.get_rng_state()
         self.folder = RunFolder(out, resume=resume, force=force)
-        self.identity = {
-            "chain": self.spec.fingerprint(),
-            # By way of JSON, which has no tuples, since that is what a resumed run reads.
-            "recipe": msgspec.json.decode(msgspec.json.encode(recipe)),
-            # What a recipe leaves out may be another network in another version.
-            "network": msgspec.json.decode(msgspec.json.encode(self.network_options)),
-            "audio": str(Path(audio).resolve()),
-            "where": where or "",
-            "minutes": minutes,
-            "seed": seed,
-        }
-        self.folder.check_identity(self.identity)
+        self.folder.check_identity(
+            {
+                "chain": self.spec.fingerprint(),
+                "recipe": recipe,
+                # What a recipe leaves out may be another network in another version.
+                "network": self.network_options,
+                "audio": str(Path(audio).resolve()),
+                "where": where or "",
+                "minutes": minutes,
+                "seed": seed,
+            }
+        )
         self.ticker = Ticker(self.folder, minutes, spent_s, report)
         self.clock, self.tick = self.ticker.clock, self.ticker.tick
         self.audio, self.where = audio, where
@@ -133,17 +131,14 @@ class Run:
     @property
     def network_options(self) -> dict[str, Any]:
         """What `make_style_network` is called with."""
-        recipe, options = self.recipe, dict(self.recipe.controller_options)
+        recipe = self.recipe
+        if recipe.controller == "search" and not self.warm:
+            raise RecipeError(
+                "controller = 'search' without a warm start; it searches through the feature proxy that only "
+                "a warm start trains; choose the controller 'residual' or 'paper'"
+            )
         # What a file leaves out would follow the defaults of the version that reads it.
-        if recipe.controller == "search":
-            if not self.warm:
-                raise RecipeError(
-                    "controller = 'search' without a warm start; it searches through the feature proxy that only "
-                    "a warm start trains; choose the controller 'residual' or 'paper'"
-                )
-            options = SEARCH_OPTIONS | options
-        if recipe.controller == "residual":
-            options = RESIDUAL_OPTIONS | options
+        options = OPTIONS.get(recipe.controller, {}) | recipe.controller_options
         return {"encoder": recipe.encoder, "controller": recipe.controller, **options}
 
     def _effect_module(self, proxies: tuple[str, ...]) -> torch.nn.Module | None:

@@ -100,15 +100,16 @@ class ProxyRun:
         self.device = torch.device(device)
         self.audio, self.where = audio, where
         self.folder = RunFolder(self.out / FILES[0], resume=resume, force=force)
-        self.identity = {
-            "plugin": self.spec.fingerprint(),
-            "recipe": msgspec.json.decode(msgspec.json.encode(recipe)),
-            "audio": str(Path(audio).resolve()),
-            "where": where or "",
-            "minutes": minutes,
-            "seed": seed,
-        }
-        self.folder.check_identity(self.identity)
+        self.folder.check_identity(
+            {
+                "plugin": self.spec.fingerprint(),
+                "recipe": recipe,
+                "audio": str(Path(audio).resolve()),
+                "where": where or "",
+                "minutes": minutes,
+                "seed": seed,
+            }
+        )
         self.ticker = Ticker(self.folder, minutes, spent_s, report)
         self.clock, self.tick = self.ticker.clock, self.ticker.tick
         self.responses: dict[str, Any] = {}

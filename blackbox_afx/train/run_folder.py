@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
@@ -70,11 +71,18 @@ class RunFolder:
     def check_identity(self, identity: dict[str, Any]) -> None:
         """Keep what a run is about, or refuse to resume one that was about something else.
 
+        Parameters
+        ----------
+        identity : dict
+            Of what JSON can hold, structs and tuples too.
+
         Raises
         ------
         OutputError
             The message names what changed.
         """
+        # By way of JSON, which has no tuples, since that is what a resumed run reads.
+        identity = msgspec.json.decode(msgspec.json.encode(identity))
         before = self.read_json("run.json")
         if before is None:
             self.write_json("run.json", identity)

@@ -14,6 +14,7 @@ from blackbox_afx.plugins.builtins import COMPOSITES, EFFECTS, WHOLE, build_effe
 from blackbox_afx.plugins.pedalboard import PedalboardHost, describe
 from blackbox_afx.plugins.profile import dump_profile, load_profile
 from blackbox_afx.testing.hosts import check_host
+from tests.cookbook import peak
 
 SHIPPED = shelf.shipped() / "plugins"
 LEFT_OUT = {
@@ -124,16 +125,6 @@ def test_shipped_profiles_are_what_the_table_makes(folder: str, name: str, contr
     assert len(load_profile(SHIPPED / folder).active) == controls
 
 
-def _bell(hertz: float, gain_db: float, q: float, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Give the bell of the RBJ cookbook."""
-    amplitude, turn = 10 ** (gain_db / 40), 2 * np.pi * hertz / rate
-    alpha = np.sin(turn) / (2 * q)
-    return (
-        np.array([1 + alpha * amplitude, -2 * np.cos(turn), 1 - alpha * amplitude]),
-        np.array([1 + alpha / amplitude, -2 * np.cos(turn), 1 - alpha / amplitude]),
-    )
-
-
 @pytest.mark.parametrize("rate", [22050, 24000, 48000])
 def test_bands_of_the_graphic_equaliser_are_third_octave_bells(rate: int) -> None:
     profile = builtin_profile("GraphicEqualiser")
@@ -146,5 +137,5 @@ def test_bands_of_the_graphic_equaliser_are_third_octave_bells(rate: int) -> Non
     turns = np.linspace(0, np.pi, len(heard))
     wanted = np.ones(len(heard), complex)
     for hertz, gain_db in ((1000.0, 12.0), (10000.0, -6.0)):
-        wanted *= freqz(*_bell(hertz, gain_db, 4.318, rate), worN=turns)[1]
+        wanted *= freqz(*peak(hertz, gain_db, 4.318, rate), worN=turns)[1]
     np.testing.assert_allclose(20 * np.log10(np.abs(heard)), 20 * np.log10(np.abs(wanted)), atol=0.05)

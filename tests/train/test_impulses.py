@@ -20,6 +20,7 @@ from blackbox_afx.train.impulses import (
     probe_calls,
     probe_linear,
 )
+from tests.cookbook import peak
 
 RATE = 24000
 
@@ -35,17 +36,6 @@ def worker():
     made.close()
 
 
-def peak(frequency: float, gain_db: float, q: float) -> tuple[list[float], list[float]]:
-    """R. Bristow-Johnson's audio EQ cookbook, peaking EQ."""
-    amplitude, turn = 10 ** (gain_db / 40), 2 * np.pi * frequency / RATE
-    alpha, cosine = np.sin(turn) / 2 / q, -2 * np.cos(turn)
-    return [1 + alpha * amplitude, cosine, 1 - alpha * amplitude], [
-        1 + alpha / amplitude,
-        cosine,
-        1 - alpha / amplitude,
-    ]
-
-
 def test_changes_of_a_peak_are_those_of_the_cookbook(worker):
     spec = chain("PeakFilter")
     base = spec.space.snap(np.full(3, 0.6))
@@ -54,7 +44,7 @@ def test_changes_of_a_peak_are_those_of_the_cookbook(worker):
 
     def log_response(positions: np.ndarray) -> np.ndarray:
         gain_db, frequency, q = spec.space.to_plain(positions)
-        b, a = peak(frequency, gain_db, q)
+        b, a = peak(frequency, gain_db, q, RATE)
         return np.log(signal.freqz(b, a, grid(TAPS) // 2 + 1, fs=RATE, include_nyquist=True)[1])
 
     for control in range(3):

@@ -20,6 +20,7 @@ from blackbox_afx.train.response_stage import ResponseStage
 from blackbox_afx.train.responses import measure_responses
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.warm_start import Examples, fit_proxy
+from tests.cookbook import peak
 
 RATE = 24000
 PLAN = SettingPlan()
@@ -29,11 +30,7 @@ FREQUENCIES = np.geomspace(0.01, 0.9, 40)
 
 def peak_db(frequency: float, gain_db: float, q: float) -> np.ndarray:
     """Give a peak filter's response after the Audio EQ Cookbook, by scipy."""
-    amplitude, omega = 10 ** (gain_db / 40), 2 * np.pi * frequency / RATE
-    alpha, cosine = np.sin(omega) / (2 * q), -2 * np.cos(omega)
-    above = [1 + alpha * amplitude, cosine, 1 - alpha * amplitude]
-    below = [1 + alpha / amplitude, cosine, 1 - alpha / amplitude]
-    _, response = scipy.signal.freqz(above, below, np.pi * FREQUENCIES)
+    _, response = scipy.signal.freqz(*peak(frequency, gain_db, q, RATE), np.pi * FREQUENCIES)
     return 20 * np.log10(np.abs(response))
 
 
