@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import joblib
 import msgspec
 import numpy as np
-import torch
-from torch import Tensor
 
 from blackbox_afx.networks.style import make_style_network
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
@@ -20,6 +16,7 @@ from blackbox_afx.train.guide import GUIDE_SHARE
 from blackbox_afx.train.replan import LEAST_AUDIO, PASSES, PROXY_PASSES, audio_seconds, most_steps, step_seconds
 from blackbox_afx.train.response_stage import LEAST
 from blackbox_afx.train.stages import audio_loss, response_stage
+from blackbox_afx.train.threads import fastest_threads
 from blackbox_afx.train.warm_start import Examples, controller_loss, proxy_loss
 
 if TYPE_CHECKING:
@@ -72,7 +69,7 @@ def calibrate(run: Run, book: str, judge: Judge) -> StepPlan:
     network = make_style_network(controls=len(run.spec.space), **run.network_options).to(run.device)
     warm_batch = recipe.heard_batch if material.hears == "audio" else recipe.batch
     trial = proxy_loss(proxy, _enough(examples, recipe.batch), run.seed, recipe.batch)
-    threads, proxy_s = _best_threads(proxy, trial)
+    threads, proxy_s = fastest_threads(lambda: step_seconds(proxy, trial))
     loss = controller_loss(
         network,
         proxy,
@@ -160,20 +157,6 @@ def _enough(examples: Examples, batch: int) -> Examples:
     """Repeat the index so that a whole batch can be drawn from a few trial clips."""
     times = -(-batch // len(examples.index))
     return msgspec.structs.replace(examples, index=examples.index.repeat(times, 1))
-
-
-def _best_threads(network: torch.nn.Module, loss: Callable[[int], Tensor]) -> tuple[int, float]:
-    """Find out how many threads train a small network fastest, and leave torch with that many.
-
-    On a machine that does other work, threads wait for each other and one alone is several times faster.
-    """
-    times = {}
-    for threads in sorted({1, min(4, joblib.cpu_count())}):
-        torch.set_num_threads(threads)
-        times[threads] = step_seconds(network, loss)
-    best = min(times, key=times.__getitem__)
-    torch.set_num_threads(best)
-    return best, times[best]
 
 
 def _audio_step_s(run: Run, book: str, proxy: FeatureProxy) -> float:

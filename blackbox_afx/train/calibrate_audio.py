@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from blackbox_afx.errors import UsageError
 from blackbox_afx.train.budget import SAFETY, StepPlan
 from blackbox_afx.train.stages import audio_loss
+from blackbox_afx.train.threads import fastest_threads
 
 if TYPE_CHECKING:
     from blackbox_afx.train.judge import Judge
@@ -29,16 +29,10 @@ def calibrate_audio(run: Run, book: str, judge: Judge) -> StepPlan:
     recipe = run.recipe
     loss = audio_loss(run, book)
     kept = {name: tensor.clone() for name, tensor in run.learner.state_dict().items()}
-    times: dict[int, float] = {}
     # The first step loads plugins and allocates.
     _step(run, loss, -1)
-    for threads in sorted({1, torch.get_num_threads()}):
-        torch.set_num_threads(threads)
-        times[threads] = min(_step(run, loss, -2 - k) for k in range(2))
-    threads = min(times, key=times.__getitem__)
-    torch.set_num_threads(threads)
+    threads, step_s = fastest_threads(lambda: min(_step(run, loss, -2 - k) for k in range(2)))
     run.learner.load_state_dict(kept)
-    step_s = times[threads]
     left = SAFETY * (run.clock.left_s - judge.seconds - 3.0)
     steps = -(-recipe.examples // recipe.audio_batch) if recipe.examples else int(left / (1.05 * step_s))
     if steps < 1:

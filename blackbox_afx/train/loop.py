@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from blackbox_afx.train.budget import Clock
 from blackbox_afx.train.run_folder import RunFolder, optimizer_tensors, restore_optimizer
+from blackbox_afx.train.threads import ThreadGuard
 
 CHECKPOINT_S = 20.0
 LATE_SHARE = 0.1
@@ -152,7 +153,7 @@ def run_stage(
     saved, running, done = time.monotonic(), math.nan, first
     began_s, allowed_s = clock.spent_s, max(clock.left_s - stage.reserve_s, 1e-3)
     network.train()
-    latest_s, broken = 0.0, 0
+    latest_s, broken, guard, late = 0.0, 0, ThreadGuard(), False
     for step in range(first, stage.steps):
         # The next step will take about as long as the last one.
         if clock.over(stage.name, stage.reserve_s + latest_s):
@@ -162,7 +163,8 @@ def run_stage(
         value = loss(step)
         if value is not None:
             share = share_done(step, first, stage.steps, clock.spent_s - began_s, allowed_s)
-            if share > step / stage.steps:
+            late = share > step / stage.steps
+            if late:
                 clock.hurry(stage.name)
             for group in optimizer.param_groups:
                 factor = rate_factor(step, share, stage.warm_up, stage.schedule)
@@ -179,6 +181,7 @@ def run_stage(
             running = latest if math.isnan(running) else 0.98 * running + 0.02 * latest
         done = step + 1
         latest_s = time.monotonic() - step_began
+        guard.took(latest_s, late)
         progress(done, running)
         ended = after_step(done, averaged)
         if broken >= BROKEN:

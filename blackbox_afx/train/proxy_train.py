@@ -297,24 +297,22 @@ class ProxyRun:
             render_s = (time.monotonic() - began) / AHEAD
             if batch is None:
                 raise FarmError(f"no patch could be rendered by {self.spec.label}; probe the plugin again")
-            times = {count: self._step_s(batch, count) for count in sorted({1, min(4, os.cpu_count() or 1)})}
+            threads, step_s = fastest_threads(lambda: self._step_s(batch))
             self.proxy.load_state_dict(state)
-            threads = min(times, key=times.__getitem__)
             left = SAFETY * (self.clock.left_s - self.reserve_s)
-            steps = int(left / (render_s + 1.05 * times[threads]))
+            steps = int(left / (render_s + 1.05 * step_s))
             if self.recipe.examples:
                 steps = -(-self.recipe.examples // self.recipe.batch)
             if steps < 2:
                 raise UsageError(
-                    f"a step takes {render_s + times[threads]:.1f} s here and {self.clock.left_s:.0f} s are left; "
+                    f"a step takes {render_s + step_s:.1f} s here and {self.clock.left_s:.0f} s are left; "
                     "give more --minutes"
                 )
-            stored = {"steps": steps, "threads": threads, "render_s": render_s, "step_s": times[threads]}
+            stored = {"steps": steps, "threads": threads, "render_s": render_s, "step_s": step_s}
             self.folder.write_json("plan.json", stored)
         return int(stored["steps"]), int(stored["threads"])
 
-    def _step_s(self, batch: dict[str, Tensor], threads: int) -> float:
-        torch.set_num_threads(threads)
+    def _step_s(self, batch: dict[str, Tensor]) -> float:
         times = []
         self.proxy.train()
         for _ in range(3):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from blackbox_afx.networks.style import StyleNetwork
 from blackbox_afx.train.budget import SAFETY, StepPlan
+from blackbox_afx.train.threads import fastest_threads
 
 if TYPE_CHECKING:
     from blackbox_afx.train.learn import Run
@@ -44,7 +45,7 @@ def replan(
     loss_of: Callable[[StyleNetwork], Callable[[int], Tensor]],
     reserve_s: float,
 ) -> StepPlan:
-    """Time a few steps of the controller, and plan as many as fit.
+    """Time a few steps of the controller, and plan as many as fit, with as many threads as are fastest now.
 
     Parameters
     ----------
@@ -70,9 +71,12 @@ def replan(
         left *= shares.controller / (shares.controller + shares.audio)
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(run.network)
-        seconds = step_seconds(trial, loss_of(trial))
+        loss = loss_of(trial)
+        # What else the machine does may have changed since the calibration.
+        threads, seconds = fastest_threads(lambda: step_seconds(trial, loss))
     steps = int(SAFETY * left / seconds)
-    plan = msgspec.structs.replace(plan, warm_steps=min(max(10, steps), most_steps(examples, plan.warm_batch, PASSES)))
+    steps = min(max(10, steps), most_steps(examples, plan.warm_batch, PASSES))
+    plan = msgspec.structs.replace(plan, warm_steps=steps, threads=threads)
     _keep(run, plan, CONTROLLER)
     return plan
 

@@ -1,0 +1,91 @@
+"""Threads that wait for each other: chosen against, and given up by a stage that is late."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import pytest
+import torch
+from torch import nn
+
+from blackbox_afx.train.budget import Clock
+from blackbox_afx.train.loop import Stage, run_stage
+from blackbox_afx.train.replan import CALIBRATED, CONTROLLER, PLAN, replan
+from blackbox_afx.train.run_folder import RunFolder
+from blackbox_afx.train.threads import LOOKED_AT, ThreadGuard, fastest_threads
+from tests.train.runs import PLAN as PLANNED
+from tests.train.test_replan import run  # noqa: F401
+
+STEPS = 60
+
+
+@pytest.fixture(autouse=True)
+def threads(monkeypatch):
+    """Let every machine have two cores; what a test sets is undone."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr("blackbox_afx.train.threads.joblib.cpu_count", lambda: 2)
+    yield
+    torch.set_num_threads(before)
+
+
+def seconds_of(one: float, two: float) -> float:
+    return one if torch.get_num_threads() == 1 else two
+
+
+@pytest.mark.parametrize(("one", "two", "best"), [(0.1, 0.5, 1), (0.1, 0.06, 2)])
+def test_the_faster_number_is_chosen_and_set(one, two, best):
+    assert fastest_threads(lambda: seconds_of(one, two)) == (best, min(one, two))
+    assert torch.get_num_threads() == best
+
+
+@pytest.mark.parametrize(("one", "two", "ends_with"), [(0.1, 0.5, 1), (0.1, 0.06, 2)])
+def test_a_late_stage_keeps_what_is_faster(one, two, ends_with):
+    torch.set_num_threads(2)
+    guard = ThreadGuard()
+    for _ in range(LOOKED_AT):
+        guard.took(seconds_of(one, two), late=False)
+    assert torch.get_num_threads() == 2
+    guard.took(seconds_of(one, two), late=True)
+    assert torch.get_num_threads() == 1
+    for _ in range(3 * LOOKED_AT):
+        guard.took(seconds_of(one, two), late=True)
+    assert torch.get_num_threads() == ends_with
+
+
+def stalling(network: nn.Module, alone_s: float, together_s: float):
+    def loss(step: int) -> torch.Tensor:
+        time.sleep(seconds_of(alone_s, together_s))
+        return network(torch.ones(1, 2)).square().sum()
+
+    return loss
+
+
+def test_a_stage_whose_threads_stall_is_not_cut(tmp_path):
+    """Planned in a quiet moment for two threads; then each step of two takes a hundred times as long."""
+    torch.set_num_threads(2)
+    network, clock = nn.Linear(2, 1), Clock(12 / 60)
+    stage = Stage(name="s", steps=STEPS, learning_rate=1e-3)
+    folder, loss = RunFolder(tmp_path / "a"), stalling(network, 0.005, 0.5)
+    done = run_stage(stage, network, loss, seed=0, folder=folder, clock=clock)
+    assert done == STEPS
+    assert clock.cut == []
+
+
+def test_the_controller_is_planned_with_the_threads_that_are_fastest_by_then(run):  # noqa: F811
+    run.folder.write_json(CALIBRATED, [CONTROLLER])
+    made = replan(
+        run, msgspec.structs.replace(PLANNED, threads=2), 10**6, lambda network: slow(network, 0.01, 0.1), reserve_s=0.0
+    )
+    assert made.threads == torch.get_num_threads() == 1
+    assert run.folder.read_json(PLAN)["threads"] == 1
+    # At 10 ms a step; two threads would have had room for a tenth.
+    assert made.warm_steps > 30 / 0.1
+
+
+def slow(network: nn.Module, alone_s: float, together_s: float):
+    def loss(step: int) -> torch.Tensor:
+        time.sleep(seconds_of(alone_s, together_s))
+        return sum(weight.square().sum() for weight in network.parameters())
+
+    return loss
