@@ -22,7 +22,7 @@ CENTROID_HZ = 20.0
 
 
 @functools.lru_cache(maxsize=1)
-def _bands() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def weighed_bands() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the bands' centres and widths in Hz, and what loudness weighs them with."""
     centres = band_centres()
     return centres, np.gradient(centres), k_weighting(centres).astype(np.float64)
@@ -66,7 +66,7 @@ def pull_back(statistics: np.ndarray, response_db: np.ndarray, row: np.ndarray) 
 
 def _moved(statistics: np.ndarray, response_db: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Give the changes [M] of level, loudness (dB) and centroid (octaves), and the last one's slopes [3, B]."""
-    centres, widths, weighting = _bands()
+    centres, widths, weighting = weighed_bands()
     before = 10 ** (np.asarray(statistics, np.float64)[LAYOUT["mean_power"]] / 10) * widths
     after = before * 10 ** (response_db / 10)
     weighed, plain = after @ weighting, after.sum(1)

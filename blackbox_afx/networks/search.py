@@ -23,7 +23,7 @@ from blackbox_afx.networks.residual import ResidualBlock, Standardise
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 
 BETAS = 0.9, 0.98
-SEARCH_OPTIONS: dict[str, Any] = {"steps": 20, "rate": 0.1, "pull": 30.0, "shares": True}
+SEARCH_OPTIONS: dict[str, Any] = {"steps": 20, "rate": 0.1, "pull": 30.0, "shares": True, "levels": True}
 """What `SearchController` takes beside the options of a residual one, and what they are by default."""
 
 
@@ -70,6 +70,8 @@ class SearchController(ResidualController):
         What a squared distance from the guess counts, so that controls that hardly sound stay put.
     shares : bool
         As `SoundDistance` has it; files that don't say are of a version that knew no such part.
+    levels : bool
+        As `FeatureProxy` has it; likewise.
 
     Attributes
     ----------
@@ -91,6 +93,7 @@ class SearchController(ResidualController):
         rate: float = SEARCH_OPTIONS["rate"],
         pull: float = SEARCH_OPTIONS["pull"],
         shares: bool = False,
+        levels: bool = False,
     ) -> None:
         if dimension not in (known := {name: size for name, (size, _) in FEATURES.items()}).values():
             raise RecipeError(
@@ -100,7 +103,7 @@ class SearchController(ResidualController):
         super().__init__(dimension, controls, width, blocks, dropout)
         self.steps, self.rate, self.pull = steps, rate, pull
         self.expectation = Expectation(dimension, width, blocks, dropout)
-        self.proxy = FeatureProxy(controls).requires_grad_(False)
+        self.proxy = FeatureProxy(controls, levels=levels).requires_grad_(False)
         self.distance = SoundDistance(shares=shares)
         self.movable: Tensor
         self.register_buffer("movable", torch.ones(controls))

@@ -7,23 +7,48 @@ network learns what is left.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
 from torch import Tensor, nn
 
-from blackbox_afx.features.foretell import IN_BANDS
+from blackbox_afx.features.foretell import IN_BANDS, weighed_bands
 from blackbox_afx.features.statistics import BANDS, DIMENSION, LAYOUT
+from blackbox_afx.losses.sound import SoundDistance
 from blackbox_afx.networks.residual import ResidualBlock, Standardise
 from blackbox_afx.proxies.curve import Curve
 
 RESPONSE_WIDTH = 256
+NEPERS = math.log(10) / 10
+"""Of power, in a decibel."""
+TOLD = LAYOUT["levels"], LAYOUT["scalars"]
+"""Places of what says how loud a recording is; its centroid comes with it."""
+TOLD_COUNT = sum(place.stop - place.start for place in TOLD)
+HEARD_SHARE = 0.3
+"""What the sound distance counts beside the error of each number by itself."""
 
 
-def filtered(statistics: Tensor, response_db: Tensor) -> Tensor:
+def level_changes(statistics: Tensor, response_db: Tensor) -> tuple[Tensor, Tensor]:
+    """Say how many dB [batch] louder a filter of that response makes statistics: their level, and their loudness.
+
+    As `blackbox_afx.features.foretell` does, from the mean power of each band.
+    """
+    _, widths, weighting = (torch.as_tensor(part, dtype=torch.float32) for part in weighed_bands())
+    before = NEPERS * statistics[:, LAYOUT["mean_power"]] + widths.log().to(statistics.device)
+    after = before + NEPERS * response_db
+    weighed = weighting.log().to(statistics.device)
+    level = after.logsumexp(1) - before.logsumexp(1)
+    loudness = (after + weighed).logsumexp(1) - (before + weighed).logsumexp(1)
+    return level / NEPERS, loudness / NEPERS
+
+
+def filtered(statistics: Tensor, response_db: Tensor, *, levels: bool = True) -> Tensor:
     """Give statistics [batch, DIMENSION] as a filter of that response in dB [batch, BANDS] would leave them.
 
-    Levels are left as they are: how loud the bands are together is not known from this alone.
+    Spreads, steps and the centroid are left as they are, and without `levels` also levels, peak, RMS and loudness.
+    What an equaliser does to a level is thus no more for a network to learn; of the centroid it learns more from where
+    it was than from an estimate out of mean bands, and a band that holds nothing is no special case.
     """
     parts = [
         statistics[:, place] + response_db.repeat(1, (place.stop - place.start) // BANDS)
@@ -31,7 +56,18 @@ def filtered(statistics: Tensor, response_db: Tensor) -> Tensor:
         else statistics[:, place]
         for name, place in LAYOUT.items()
     ]
+    if levels:
+        at = {name: k for k, name in enumerate(LAYOUT)}
+        level, loudness = level_changes(statistics, response_db)
+        parts[at["levels"]] = parts[at["levels"]] + level[:, None]
+        still = torch.zeros_like(level)
+        parts[at["scalars"]] = parts[at["scalars"]] + torch.stack([level, level, loudness, still], dim=1)
     return torch.cat(parts, dim=1)
+
+
+@functools.lru_cache(maxsize=4)
+def _sound_distance(device: torch.device) -> SoundDistance:
+    return SoundDistance().to(device)
 
 
 class FeatureProxy(nn.Module):
@@ -44,6 +80,9 @@ class FeatureProxy(nn.Module):
         Of the residual network.
     harmonics : int
         Cosines of each position that go in beside it, so that bends in a control's effect are cheap to learn.
+    levels : bool
+        Whether what the response does to levels is foretold, and told to the network, which may then compare it with a
+        threshold; not so in files of earlier versions.
 
     Attributes
     ----------
@@ -52,8 +91,11 @@ class FeatureProxy(nn.Module):
         rest.
     """
 
-    def __init__(self, controls: int, width: int = 512, blocks: int = 2, harmonics: int = 2) -> None:
+    def __init__(
+        self, controls: int, width: int = 512, blocks: int = 2, harmonics: int = 2, *, levels: bool = True
+    ) -> None:
         super().__init__()
+        self.levels = levels
         self.source = Standardise(DIMENSION)
         self.change = Standardise(DIMENSION)
         self.harmonics = harmonics
@@ -63,7 +105,7 @@ class FeatureProxy(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.last = nn.Linear(width, DIMENSION)
         self.response = Curve(controls, RESPONSE_WIDTH, BANDS).requires_grad_(False)
-        self.tell = nn.Linear(BANDS, width)
+        self.tell = nn.Linear(BANDS + (TOLD_COUNT if levels else 0), width)
         nn.init.zeros_(self.tell.weight)
 
     def take_response(self, response: Curve) -> None:
@@ -84,11 +126,21 @@ class FeatureProxy(nn.Module):
         waves = [torch.cos(math.pi * (k + 1) * positions) for k in range(self.harmonics)]
         turned = torch.cat([2 * positions - 1, *waves], dim=1)
         response = self.response.knots_db(positions)
-        hidden = self.hear(self.source(statistics)) + self.turn(turned) + self.tell(response / 10)
+        passed, told = filtered(statistics, response, levels=self.levels), response / 10
+        if self.levels:
+            mean, deviation = self.source.mean, self.source.deviation
+            told = torch.cat([told, *((passed[:, at] - mean[at]) / deviation[at] for at in TOLD)], dim=1)
+        hidden = self.hear(self.source(statistics)) + self.turn(turned) + self.tell(told)
         change = self.last(self.norm(self.blocks(hidden))).float()
-        return filtered(statistics, response) + change * self.change.deviation + self.change.mean
+        return passed + change * self.change.deviation + self.change.mean
 
     def error(self, statistics: Tensor, positions: Tensor, target: Tensor) -> Tensor:
-        """Give the training loss: a smooth absolute error in units of each number's usual change."""
-        gap = (self(statistics, positions) - target) / self.change.deviation
-        return nn.functional.smooth_l1_loss(gap, torch.zeros_like(gap), beta=0.1)
+        """Give the training loss: a smooth absolute error in units of each number's usual change, and what is heard.
+
+        Level and loudness are few numbers of many; the sound distance, which controllers are judged by through the
+        proxy, has them count.
+        """
+        said = self(statistics, positions)
+        gap = (said - target) / self.change.deviation
+        each = nn.functional.smooth_l1_loss(gap, torch.zeros_like(gap), beta=0.1)
+        return each + HEARD_SHARE * _sound_distance(target.device)(said, target).mean()

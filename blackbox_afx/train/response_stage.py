@@ -23,7 +23,7 @@ from blackbox_afx.train.patches import SettingPlan
 from blackbox_afx.train.responses import measure_responses
 from blackbox_afx.train.run_folder import RunFolder
 
-EPOCHS = 24
+EPOCHS = 60
 """How often each measured response is learned from."""
 BATCH = 256
 RATE = 2e-3

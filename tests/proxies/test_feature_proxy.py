@@ -7,10 +7,11 @@ import scipy.signal
 import torch
 
 from blackbox_afx.features.filters import impulse
+from blackbox_afx.features.foretell import IN_BANDS, filter_statistics
 from blackbox_afx.features.responses import response_db
 from blackbox_afx.features.statistics import BANDS, DIMENSION, LAYOUT, statistics
 from blackbox_afx.proxies.curve import Curve
-from blackbox_afx.proxies.feature_proxy import IN_BANDS, FeatureProxy, filtered
+from blackbox_afx.proxies.feature_proxy import FeatureProxy, filtered, level_changes
 
 
 def data(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -66,8 +67,40 @@ def test_a_measured_response_says_what_a_filter_does_to_the_bands():
         assert gap.mean() < 0.1 * (dry - wet)[:, LAYOUT[name]].abs().mean(), name
         # Which frames are the loudest changes with the filter.
         assert gap.median() < (0.6 if name == "by_level" else 0.3), name
-    for name in set(LAYOUT) - set(IN_BANDS):
+    for name in ("spread", "steps"):
         assert torch.equal(said[:, LAYOUT[name]], dry[:, LAYOUT[name]])
+    # Peak, RMS and loudness fall by many dB; the centroid is left as it is.
+    gap = (said - wet)[0, LAYOUT["scalars"]].abs()
+    assert (dry - wet)[0, LAYOUT["scalars"]][:3].min() > 3.0
+    assert gap[0] < 1.5
+    assert gap[1:3].max() < 0.3
+    assert said[0, LAYOUT["scalars"]][3] == dry[0, LAYOUT["scalars"]][3]
+    assert (said - wet)[:, LAYOUT["levels"]].abs().mean() < 0.7
+    # Files of earlier versions know no such levels.
+    earlier = filtered(dry, torch.from_numpy(response).float()[None], levels=False)
+    assert torch.equal(earlier[:, LAYOUT["levels"]], dry[:, LAYOUT["levels"]])
+    assert torch.equal(earlier[:, LAYOUT["mean_power"]], said[:, LAYOUT["mean_power"]])
+
+
+def test_levels_move_as_the_foretelling_in_numpy_says():
+    rng = np.random.default_rng(0)
+    heard = statistics(0.1 * rng.standard_normal(48000).astype(np.float32), 24000)
+    response = rng.normal(0.0, 6.0, (4, BANDS))
+    level, loudness = level_changes(torch.from_numpy(heard)[None].repeat(4, 1), torch.from_numpy(response).float())
+    moved = filter_statistics(heard, response)[:, LAYOUT["scalars"]] - heard[LAYOUT["scalars"]]
+    np.testing.assert_allclose(np.stack([level, loudness], 1), moved[:, 1:3], atol=1e-3)
+
+
+def test_level_counts_in_the_error_more_than_one_number_of_many():
+    proxy = FeatureProxy(1)
+    torch.nn.init.zeros_(proxy.last.weight)
+    torch.nn.init.zeros_(proxy.last.bias)
+    dry, at = torch.full((1, DIMENSION), -40.0), torch.full((1, 1), 0.5)
+    scalars = LAYOUT["scalars"].start
+    louder, other = dry.clone(), dry.clone()
+    louder[:, scalars + 1] += 3.0
+    other[:, LAYOUT["spread"].start] += 3.0
+    assert proxy.error(dry, at, louder) > 10 * proxy.error(dry, at, other)
 
 
 def test_a_told_response_is_what_an_untrained_proxy_begins_from_and_stays_as_it_is():

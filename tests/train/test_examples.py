@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from blackbox_afx.errors import FarmError
 from blackbox_afx.features.hearing import heard_shape
 from blackbox_afx.features.statistics import DIMENSION
-from blackbox_afx.networks.style import make_style_network
+from blackbox_afx.networks.style import OPTIONS, make_style_network
 from blackbox_afx.networks.trunk import take_trunk
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.warm_start import (
@@ -101,7 +101,8 @@ def test_other_seeds_and_stages_draw_otherwise():
 @pytest.mark.parametrize("foreign", [0.0, 0.2, 1.0])
 def test_losses_are_finite_and_have_gradients(foreign, controller):
     examples = Examples.join([shard(0, 8)], 8)
-    proxy, network = FeatureProxy(4), make_style_network(controls=4, controller=controller)
+    proxy = FeatureProxy(4)
+    network = make_style_network(controls=4, controller=controller, **OPTIONS[controller])
     fit_proxy(proxy, examples, 0)
     fit_controller(network, examples, 0, proxy, np.ones(4, bool))
     loss = proxy_loss(proxy, examples, 0, 16)(0)
@@ -173,7 +174,8 @@ def test_richer_features_hold_the_statistics_once():
 def test_richer_features_reach_the_controller_and_only_statistics_the_proxy(controller):
     torch.manual_seed(0)
     examples = Examples.join([mixture_shard(0, 8)], 8)
-    proxy, network = FeatureProxy(4), make_style_network(controls=4, encoder="mixture", controller=controller)
+    proxy = FeatureProxy(4)
+    network = make_style_network(controls=4, encoder="mixture", controller=controller, **OPTIONS[controller])
     fit_proxy(proxy, examples, 0)
     fit_controller(network, examples, 0, proxy, np.ones(4, bool))
     heard = examples.dry_heard[:, :].float().reshape(-1, heard_shape("mixture", 0)[0])
