@@ -43,6 +43,7 @@ STYLES, HELD_OUT_STYLES, SHARD = 2, 3, 100
 """Styles of either kind that a clip is heard in, for learning and held out, and clips in a file."""
 OTHER_EFFECTS = 0.15
 """Share of styles that a further effect is part of."""
+LEAST_STEPS = 40
 BATCH, LEARNING_RATE, WEIGHT_DECAY, AVERAGE = 512, 1e-3, 0.2, 0.995
 
 
@@ -59,6 +60,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=FILE)
     options = parser.parse_args()
+    if options.steps < LEAST_STEPS:
+        parser.error(f"--steps {options.steps}: expected {LEAST_STEPS} or more, the first twentieth of which warm up")
     options.work.mkdir(parents=True, exist_ok=True)
     held = {kind: pairs(options, kind, "val", 600) for kind in ("speech", "music")}
     shares = {"speech": 2 / 3, "music": 1 / 3}

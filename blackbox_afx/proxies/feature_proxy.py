@@ -134,13 +134,13 @@ class FeatureProxy(nn.Module):
         change = self.last(self.norm(self.blocks(hidden))).float()
         return passed + change * self.change.deviation + self.change.mean
 
-    def error(self, statistics: Tensor, positions: Tensor, target: Tensor) -> Tensor:
+    def error(self, statistics: Tensor, positions: Tensor, target: Tensor, heard: float = HEARD_SHARE) -> Tensor:
         """Give the training loss: a smooth absolute error in units of each number's usual change, and what is heard.
 
         Level and loudness are few numbers of many; the sound distance, which controllers are judged by through the
-        proxy, has them count.
+        proxy, has them count by the share `heard`.
         """
         said = self(statistics, positions)
         gap = (said - target) / self.change.deviation
         each = nn.functional.smooth_l1_loss(gap, torch.zeros_like(gap), beta=0.1)
-        return each + HEARD_SHARE * _sound_distance(target.device)(said, target).mean()
+        return each + heard * _sound_distance(target.device)(said, target).mean()
