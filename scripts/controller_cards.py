@@ -25,10 +25,6 @@ BEGINNING = (
     "- began from the mixture and the trunk that were [learned beforehand](../../docs/pretrained.md), on the training "
     "split of the same speech and music."
 )
-EARLIER = (
-    "- of a version before this one, which had another trunk and went over its pairs more often: by the recipe beside "
-    "this card another controller is learned today."
-)
 PROTOCOLS = {
     "self": "A random setting of the chain made the target (`--protocol self`)",
     "paper": "Other effects made input and target, which the chain can't undo and redo entirely (`--protocol paper`)",
@@ -64,8 +60,6 @@ def card(name: str) -> str:
         f"- kept as its {chosen.replace('audio', 'audio stage')} left it, by {plan['held_out']} held-out pairs"
         f"{' of both kinds' if about.recipe.get('audio_foreign') else ''}.",
         *([f"- the deadline cut short: {', '.join(cut)}."] if cut else []),
-        # The field is younger than what came before that trunk.
-        *([] if "spliced" in about.recipe else [EARLIER]),
         f"- heard: {HEARD[kind]}.",
         "- its matrices are kept in 8 bits.",
         f"- versions: {', '.join(f'{key} {value}' for key, value in about.versions.items())}.",

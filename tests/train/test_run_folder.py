@@ -10,6 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from blackbox_afx.errors import ControllerError, OutputError
+from blackbox_afx.plugins.builtins import builtin_profile
+from blackbox_afx.train.learn import Run
+from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder, load_tensors, optimizer_tensors, restore_optimizer
 
 
@@ -133,3 +136,18 @@ def test_what_a_sitting_noted_is_there_in_the_next(tmp_path):
     # Whether it began from the trunk every sitting sees for itself.
     expected = {"pretrained": True, "proxies": {"mine": 0.9}, "responses": {"error_db": 0.5}}
     assert sitting(resume=True).noted == expected
+
+
+def test_a_run_whose_feature_proxy_another_version_made_is_not_gone_on_with(tmp_path):
+    """Its checkpoint would not fit; versions before wrote nothing of it."""
+    given = {"where": None, "minutes": 1.0, "recipe": Recipe(), "seed": 0, "jobs": 1, "spent_s": 0.0}
+    told = {"report": lambda stage, share, words: None, "warn": print}
+    out, chain = tmp_path / "c.safetensors", [builtin_profile("Gain")]
+    run = Run(chain, tmp_path, out=out, resume=False, force=False, **given, **told)
+    place = run.folder.path / "run.json"
+    identity = json.loads(place.read_text())
+    Run(chain, tmp_path, out=out, resume=True, force=False, **given, **told)
+    del identity["feature proxy"]
+    place.write_text(json.dumps(identity))
+    with pytest.raises(OutputError, match="begun with another feature proxy"):
+        Run(chain, tmp_path, out=out, resume=True, force=False, **given, **told)
