@@ -43,13 +43,13 @@ VARIANTS = {
 PARTS = ("stft", "mel", "rms", "loudness", "centroid")
 
 
-def learned(run: Run, examples: Examples, first: FeatureProxy, folder: Path, steps: int, heard: float) -> FeatureProxy:
-    """Train a proxy that was told the response."""
+def train(run: Run, examples: Examples, proxy: FeatureProxy, folder: Path, steps: int, heard: float) -> None:
+    """Train a proxy that was told the response, in place."""
 
     def loss(step: int) -> torch.Tensor:
         clip, setting, half = examples.batch(run.seed, "proxy", step, run.recipe.batch)
         with fast_matrices():
-            return first.error(
+            return proxy.error(
                 examples.dry[clip, half].float(),
                 examples.values[clip, setting],
                 examples.wet[clip, setting, half].float(),
@@ -57,8 +57,7 @@ def learned(run: Run, examples: Examples, first: FeatureProxy, folder: Path, ste
             )
 
     stage = Stage(name="proxy", steps=steps, learning_rate=run.recipe.proxy_rate, average=PROXY_AVERAGE)
-    run_stage(stage, first, loss, seed=run.seed, folder=RunFolder(folder), clock=run.clock)
-    return first
+    run_stage(stage, proxy, loss, seed=run.seed, folder=RunFolder(folder), clock=run.clock)
 
 
 def main() -> None:
@@ -114,7 +113,7 @@ def main() -> None:
             proxy = FeatureProxy(len(run.spec.space), levels=levels)
             proxy.take_response(told.response)
             fit_proxy(proxy, examples, options.seed)
-            learned(run, examples, proxy, Path(folder) / name, plan.proxy_steps, heard)
+            train(run, examples, proxy, Path(folder) / name, plan.proxy_steps, heard)
             distance = SoundDistance()
             with torch.no_grad():
                 said = proxy(dry, positions)

@@ -32,6 +32,8 @@ LEVEL_QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 1.0)
 STEP_QUANTILES = (0.01, 0.05, 0.25, 0.75, 0.95, 0.99)
 LOUDNESS_BLOCK_FRAMES = 9
 """Frames of 42.7 ms hop in a loudness block of 0.4 s."""
+SILENCE_LUFS = -70.0
+"""Where loudness stops: the absolute gate of BS.1770."""
 
 
 def _layout() -> tuple[dict[str, slice], int]:
@@ -182,8 +184,8 @@ def _loudness(frame_power: np.ndarray) -> float:
     else:
         blocks = np.array([frame_power.mean()])
     level = -0.691 + decibels(blocks)
-    kept = level > -70.0
+    kept = level > SILENCE_LUFS
     if not kept.any():
-        return -70.0
+        return SILENCE_LUFS
     kept &= level > -0.691 + decibels(blocks[kept].mean()) - 10.0
-    return float(-0.691 + decibels(blocks[kept].mean())) if kept.any() else -70.0
+    return float(-0.691 + decibels(blocks[kept].mean())) if kept.any() else SILENCE_LUFS

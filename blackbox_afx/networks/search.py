@@ -115,6 +115,11 @@ class SearchController(ResidualController):
 
     def take_proxy(self, proxy: FeatureProxy, continuous: np.ndarray) -> None:
         """Keep a copy of a trained proxy, and which controls are continuous (bool [controls])."""
+        if proxy.levels != self.proxy.levels:
+            raise RecipeError(
+                f"the proxy was made with levels = {proxy.levels}, the controller with levels = {self.proxy.levels}; "
+                "make both alike"
+            )
         self.proxy.load_state_dict(proxy.state_dict())
         self.proxy.requires_grad_(False).eval()
         # How far statistics usually move is known from the proxy's training.

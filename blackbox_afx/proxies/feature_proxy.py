@@ -13,8 +13,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from blackbox_afx.features.bands import FLOOR_DB
 from blackbox_afx.features.foretell import IN_BANDS, weighed_bands
-from blackbox_afx.features.statistics import BANDS, DIMENSION, LAYOUT
+from blackbox_afx.features.statistics import BANDS, DIMENSION, LAYOUT, SILENCE_LUFS
 from blackbox_afx.losses.sound import SoundDistance
 from blackbox_afx.networks.residual import ResidualBlock, Standardise
 from blackbox_afx.proxies.curve import Curve
@@ -25,6 +26,8 @@ NEPERS = math.log(10) / 10
 TOLD = LAYOUT["levels"], LAYOUT["scalars"]
 """Places of what says how loud a recording is; its centroid comes with it."""
 TOLD_COUNT = sum(place.stop - place.start for place in TOLD)
+UNITS = 10.0, 1.0
+"""Of levels that are told, dB, and of the centroid: recordings hardly differ in level, but settings move it far."""
 HEARD_SHARE = 0.3
 """What the sound distance counts beside the error of each number by itself."""
 
@@ -34,10 +37,9 @@ def level_changes(statistics: Tensor, response_db: Tensor) -> tuple[Tensor, Tens
 
     As `blackbox_afx.features.foretell` does, from the mean power of each band.
     """
-    _, widths, weighting = (torch.as_tensor(part, dtype=torch.float32) for part in weighed_bands())
-    before = NEPERS * statistics[:, LAYOUT["mean_power"]] + widths.log().to(statistics.device)
+    widths, weighed = _log_bands(statistics.device)
+    before = NEPERS * statistics[:, LAYOUT["mean_power"]] + widths
     after = before + NEPERS * response_db
-    weighed = weighting.log().to(statistics.device)
     level = after.logsumexp(1) - before.logsumexp(1)
     loudness = (after + weighed).logsumexp(1) - (before + weighed).logsumexp(1)
     return level / NEPERS, loudness / NEPERS
@@ -48,7 +50,8 @@ def filtered(statistics: Tensor, response_db: Tensor, *, levels: bool = True) ->
 
     Spreads, steps and the centroid are left as they are, and without `levels` also levels, peak, RMS and loudness.
     What an equaliser does to a level is thus no more for a network to learn; of the centroid it learns more from where
-    it was than from an estimate out of mean bands, and a band that holds nothing is no special case.
+    it was than from an estimate out of mean bands. Levels of silence stay where decibels stop; bands that hold nothing
+    are moved as all others, which is easier to learn from.
     """
     parts = [
         statistics[:, place] + response_db.repeat(1, (place.stop - place.start) // BANDS)
@@ -58,11 +61,23 @@ def filtered(statistics: Tensor, response_db: Tensor, *, levels: bool = True) ->
     ]
     if levels:
         at = {name: k for k, name in enumerate(LAYOUT)}
-        level, loudness = level_changes(statistics, response_db)
-        parts[at["levels"]] = parts[at["levels"]] + level[:, None]
-        still = torch.zeros_like(level)
-        parts[at["scalars"]] = parts[at["scalars"]] + torch.stack([level, level, loudness, still], dim=1)
+        level, loudness = (change[:, None] for change in level_changes(statistics, response_db))
+        parts[at["levels"]] = _raised(parts[at["levels"]], level, FLOOR_DB)
+        scalars = parts[at["scalars"]]
+        peak_and_rms, heard = _raised(scalars[:, :2], level, FLOOR_DB), _raised(scalars[:, 2:3], loudness, SILENCE_LUFS)
+        parts[at["scalars"]] = torch.cat([peak_and_rms, heard, scalars[:, 3:]], dim=1)
     return torch.cat(parts, dim=1)
+
+
+def _raised(level: Tensor, change: Tensor, floor: float) -> Tensor:
+    """Move levels, but for those at the floor, and none below it."""
+    return torch.where(level > floor + 0.5, (level + change).clamp(min=floor), level)
+
+
+@functools.lru_cache(maxsize=4)
+def _log_bands(device: torch.device) -> tuple[Tensor, Tensor]:
+    _, widths, weighting = (torch.as_tensor(part, dtype=torch.float32, device=device) for part in weighed_bands())
+    return widths.log(), weighting.log()
 
 
 @functools.lru_cache(maxsize=4)
@@ -128,8 +143,8 @@ class FeatureProxy(nn.Module):
         response = self.response.knots_db(positions)
         passed, told = filtered(statistics, response, levels=self.levels), response / 10
         if self.levels:
-            mean, deviation = self.source.mean, self.source.deviation
-            told = torch.cat([told, *((passed[:, at] - mean[at]) / deviation[at] for at in TOLD)], dim=1)
+            far = torch.cat([passed[:, at] - self.source.mean[at] for at in TOLD], dim=1)
+            told = torch.cat([told, far[:, :-1] / UNITS[0], far[:, -1:] / UNITS[1]], dim=1)
         hidden = self.hear(self.source(statistics)) + self.turn(turned) + self.tell(told)
         change = self.last(self.norm(self.blocks(hidden))).float()
         return passed + change * self.change.deviation + self.change.mean
@@ -143,4 +158,5 @@ class FeatureProxy(nn.Module):
         said = self(statistics, positions)
         gap = (said - target) / self.change.deviation
         each = nn.functional.smooth_l1_loss(gap, torch.zeros_like(gap), beta=0.1)
-        return each + heard * _sound_distance(target.device)(said, target).mean()
+        with torch.autocast(target.device.type, enabled=False):
+            return each + heard * _sound_distance(target.device)(said, target).mean()

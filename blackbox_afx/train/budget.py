@@ -48,6 +48,8 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Seconds that one such judgement takes.
     threads : int
         Threads that the network trains with; another number rounds sums differently.
+    warm_threads : int
+        Those of the controller's stages, where they were chosen anew; 0 for the same.
     responses : int
         Responses of the chain that are measured for the feature proxy; 0 leaves the stage out.
     """
@@ -63,6 +65,7 @@ class StepPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     held_out: int
     score_s: float
     threads: int
+    warm_threads: int = 0
     responses: int = 0
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from blackbox_afx.errors import UsageError
@@ -31,7 +32,9 @@ def calibrate_audio(run: Run, book: str, judge: Judge) -> StepPlan:
     kept = {name: tensor.clone() for name, tensor in run.learner.state_dict().items()}
     # The first step loads plugins and allocates.
     _step(run, loss, -1)
-    threads, step_s = fastest_threads(lambda: min(_step(run, loss, -2 - k) for k in range(2)))
+    threads, step_s = fastest_threads(
+        lambda: min(_step(run, loss, -2 - k) for k in range(2)), several=torch.get_num_threads()
+    )
     run.learner.load_state_dict(kept)
     left = SAFETY * (run.clock.left_s - judge.seconds - 3.0)
     steps = -(-recipe.examples // recipe.audio_batch) if recipe.examples else int(left / (1.05 * step_s))

@@ -34,12 +34,10 @@ from blackbox_afx.train.methods import find_method
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.replan import AUDIO, CALIBRATED, CONTROLLER, PLAN
 from blackbox_afx.train.run_folder import RunFolder
-from blackbox_afx.train.stages import audio_stage, warm_start
+from blackbox_afx.train.stages import FEATURE_PROXY, audio_stage, warm_start
 
 LEAST_HELD_OUT, HELD_OUT_A_MINUTE = 12, 16
 NOTED = "noted.json"
-FEATURE_PROXY = {"levels": True}
-"""How `FeatureProxy` is made here, which its checkpoint must fit; earlier versions made it otherwise."""
 LOOKS = 4
 """A long warm start is judged in between, every so many parts of it, so that progress has a score to show."""
 LOOK_SHARE = 0.03
@@ -93,7 +91,7 @@ class Run:
                 "recipe": recipe,
                 # What a recipe leaves out may be another network in another version.
                 "network": self.network_options,
-                "feature proxy": FEATURE_PROXY,
+                **({"feature proxy": FEATURE_PROXY} if self.warm else {}),
                 "audio": str(Path(audio).resolve()),
                 "where": where or "",
                 "minutes": minutes,

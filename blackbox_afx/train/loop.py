@@ -153,14 +153,14 @@ def run_stage(
     saved, running, done = time.monotonic(), math.nan, first
     began_s, allowed_s = clock.spent_s, max(clock.left_s - stage.reserve_s, 1e-3)
     network.train()
-    latest_s, broken, guard, late = 0.0, 0, ThreadGuard(), False
+    latest_s, broken, guard = 0.0, 0, ThreadGuard(trainable[0].device)
     for step in range(first, stage.steps):
         # The next step will take about as long as the last one.
         if clock.over(stage.name, stage.reserve_s + latest_s):
             break
         step_began = time.monotonic()
         torch.manual_seed(step_seed(seed, stage.name, step))
-        value = loss(step)
+        value, late = loss(step), False
         if value is not None:
             share = share_done(step, first, stage.steps, clock.spent_s - began_s, allowed_s)
             late = share > step / stage.steps
@@ -196,6 +196,7 @@ def run_stage(
             saved = time.monotonic()
         if ended:
             break
+    guard.close()
     network.load_state_dict(averaged.state_dict())
     network.eval()
     return done

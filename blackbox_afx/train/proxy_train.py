@@ -34,6 +34,7 @@ from blackbox_afx.train.proxy_recipe import ProxyRecipe, dump_proxy_recipe
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.response_stage import LEAST, ResponseStage
 from blackbox_afx.train.run_folder import RunFolder
+from blackbox_afx.train.threads import fastest_threads
 from blackbox_afx.train.versions import versions
 from blackbox_afx.train.visited import visited_positions
 

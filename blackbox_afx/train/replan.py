@@ -76,7 +76,7 @@ def replan(
         threads, seconds = fastest_threads(lambda: step_seconds(trial, loss))
     steps = int(SAFETY * left / seconds)
     steps = min(max(10, steps), most_steps(examples, plan.warm_batch, PASSES))
-    plan = msgspec.structs.replace(plan, warm_steps=steps, threads=threads)
+    plan = msgspec.structs.replace(plan, warm_steps=steps, warm_threads=threads)
     _keep(run, plan, CONTROLLER)
     return plan
 

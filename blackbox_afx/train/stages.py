@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 END_RESERVE_S = 2.0
 PROXY_AVERAGE = 0.999
+FEATURE_PROXY = {"levels": True}
+"""How the feature proxy is made, which its checkpoint must fit; earlier versions made it otherwise."""
 REHEARSED = 10
 """Pairs of the warm start that a step rehearses for each one that it hears."""
 
@@ -81,7 +83,7 @@ def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> tu
     """Train the feature proxy, then the controller through it; give the plan as it was kept to, and the proxy."""
     recipe = run.recipe
     torch.manual_seed(step_seed(run.seed, "proxy", -1))
-    proxy = FeatureProxy(len(run.spec.space)).to(run.device)
+    proxy = FeatureProxy(len(run.spec.space), **FEATURE_PROXY).to(run.device)
     if plan.responses:
         count, error_db = response_stage(run, proxy).run(plan.responses)
         kept = fit_proxy(proxy, examples, run.seed)
@@ -97,6 +99,7 @@ def warm_start(run: Run, plan: StepPlan, examples: Examples, judge: Judge) -> tu
     loss_of = warm_loss(run, proxy, examples, plan.warm_batch)
     reserve_s = END_RESERVE_S + 2 * plan.score_s
     plan = replan(run, plan, len(examples.index), loss_of, reserve_s)
+    torch.set_num_threads(plan.warm_threads or plan.threads)
     stage = Stage(
         name="controller",
         steps=plan.warm_steps,

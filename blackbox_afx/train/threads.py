@@ -13,18 +13,22 @@ import numpy as np
 import torch
 
 MOST = 4
-"""More threads than this never trained networks of this size faster."""
-LOOKED_AT = 4
-"""Steps that tell how long one takes."""
+"""Threads that small networks are tried with at the most."""
+LOOKED_AT, AGAIN = 4, 50
+"""Steps that tell how long one takes, and steps until one thread is tried again."""
+CLEARLY = 0.9
+"""One thread has to take at most so much of the time that several take."""
 
 
-def fastest_threads(seconds: Callable[[], float]) -> tuple[int, float]:
+def fastest_threads(seconds: Callable[[], float], several: int | None = None) -> tuple[int, float]:
     """Time a step with one thread and with several, and leave torch with the number that was faster.
 
     Parameters
     ----------
     seconds : callable
         Takes a step, and says how long it took.
+    several : int, optional
+        Threads to compare with one; by default one a core, four at the most.
 
     Returns
     -------
@@ -34,7 +38,7 @@ def fastest_threads(seconds: Callable[[], float]) -> tuple[int, float]:
         Seconds of a step with so many.
     """
     times: dict[int, float] = {}
-    for threads in sorted({1, min(MOST, joblib.cpu_count())}):
+    for threads in sorted({1, several or min(MOST, joblib.cpu_count())}):
         torch.set_num_threads(threads)
         times[threads] = seconds()
     best = min(times, key=times.__getitem__)
@@ -43,28 +47,45 @@ def fastest_threads(seconds: Callable[[], float]) -> tuple[int, float]:
 
 
 class ThreadGuard:
-    """Let a stage that is late go on with one thread, if one is faster than the several that were planned.
+    """Let a stage that is late go on with one thread, if one is clearly faster than the several that were planned.
 
     A stage that keeps to its plan is never touched, so that it stays reproducible to the bit.
+
+    Parameters
+    ----------
+    device : torch.device
+        What trains; only the CPU trains with threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._planned = torch.get_num_threads()
+        self._watching = self._planned > 1 and device.type == "cpu"
         self._recent: deque[float] = deque(maxlen=LOOKED_AT)
-        self._several: tuple[int, float] | None = None
-        self._settled = False
+        self._with_several: float | None = None
+        self._wait = 0
 
     def took(self, seconds: float, late: bool) -> None:
         """Tell how long a step took, and whether the stage is late; may change torch's number of threads."""
+        if not self._watching:
+            return
         self._recent.append(seconds)
-        if self._settled or len(self._recent) < LOOKED_AT:
+        self._wait -= 1
+        if self._wait > 0 or len(self._recent) < LOOKED_AT:
             return
         typical = float(np.median(self._recent))
-        if self._several is not None:
-            threads, before = self._several
-            if typical >= before:
-                torch.set_num_threads(threads)
-            self._settled = True
-        elif late and torch.get_num_threads() > 1:
-            self._several = torch.get_num_threads(), typical
+        if self._with_several is None:
+            if late:
+                self._with_several = typical
+                self._recent.clear()
+                torch.set_num_threads(1)
+        elif typical < CLEARLY * self._with_several:
+            self._watching = False
+        else:
+            # It was late for another reason; what is true now need not stay so.
+            torch.set_num_threads(self._planned)
+            self._with_several, self._wait = None, AGAIN
             self._recent.clear()
-            torch.set_num_threads(1)
+
+    def close(self) -> None:
+        """Let what comes after the stage train as it was planned."""
+        torch.set_num_threads(self._planned)

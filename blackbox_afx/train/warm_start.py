@@ -144,7 +144,7 @@ def fit_proxy(proxy: FeatureProxy, examples: Examples, seed: int) -> bool:
     clip, setting, half = examples.sample(seed)
     dry, wet = examples.dry[clip, half].float(), examples.wet[clip, setting, half].float()
     proxy.source.fit(dry.mean(0), dry.std(0))
-    left = wet - filtered(dry, proxy.response.knots_db(examples.values[clip, setting]))
+    left = wet - filtered(dry, proxy.response.knots_db(examples.values[clip, setting]), levels=proxy.levels)
     kept = bool(left.abs().mean() <= (wet - dry).abs().mean())
     if not kept:
         proxy.forget_response()

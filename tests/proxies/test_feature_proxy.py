@@ -10,8 +10,10 @@ from blackbox_afx.features.filters import impulse
 from blackbox_afx.features.foretell import IN_BANDS, filter_statistics
 from blackbox_afx.features.responses import response_db
 from blackbox_afx.features.statistics import BANDS, DIMENSION, LAYOUT, statistics
+from blackbox_afx.losses.sound import SoundDistance
 from blackbox_afx.proxies.curve import Curve
 from blackbox_afx.proxies.feature_proxy import FeatureProxy, filtered, level_changes
+from blackbox_afx.train.warm_start import Examples, fit_proxy
 
 
 def data(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -118,3 +120,45 @@ def test_a_told_response_is_what_an_untrained_proxy_begins_from_and_stays_as_it_
     assert all(weight.grad is None for weight in proxy.response.parameters())
     proxy.forget_response()
     assert torch.equal(proxy(dry, at), dry)
+
+
+def test_silence_in_a_recording_stays_silent():
+    """What a gain of 24 dB leaves of it, as measured: the pauses' levels do not rise from where decibels stop."""
+    sounding = 0.005 * np.random.default_rng(0).standard_normal(60000)
+    audio = np.concatenate([sounding, np.zeros(36000)]).astype(np.float32)
+    dry, wet = (torch.from_numpy(statistics(part, 24000))[None] for part in (audio, audio * 10 ** (24 / 20)))
+    said = filtered(dry, torch.full((1, BANDS), 24.0))
+    assert (said - wet)[:, LAYOUT["levels"]].abs().max() < 0.1
+    assert (said - wet)[:, LAYOUT["scalars"]].abs().max() < 0.1
+    nothing = torch.from_numpy(statistics(np.zeros(48000, np.float32), 24000))[None]
+    said = filtered(nothing, torch.full((1, BANDS), 24.0))
+    assert torch.equal(said[:, LAYOUT["scalars"]], nothing[:, LAYOUT["scalars"]])
+
+
+def test_what_is_heard_is_summed_in_full_precision():
+    torch.manual_seed(0)
+    dry, positions, wet = data(64)
+    proxy = FeatureProxy(2, width=32)
+    full = proxy.error(dry, positions, wet)
+    with torch.autocast("cpu", torch.bfloat16):
+        said, rounded = proxy(dry, positions), proxy.error(dry, positions, wet)
+    parts = SoundDistance().parts(said, wet)
+    assert all(part.dtype == torch.float32 for part in parts.values())
+    assert abs(rounded - full) < 0.01 * full
+
+
+def test_a_proxy_of_an_earlier_version_is_standardised_by_what_it_foretells():
+    rng = torch.Generator().manual_seed(0)
+    dry = (-40 + 5 * torch.randn(8, 2, DIMENSION, generator=rng)).half()
+    index = torch.cartesian_prod(torch.arange(8), torch.arange(1), torch.arange(2))
+    examples = Examples(
+        dry=dry, wet=dry[:, None], values=torch.rand(8, 1, 2), rough=dry[:, None], other=dry[:, None], index=index
+    )
+    for levels in (True, False):
+        proxy = FeatureProxy(2, levels=levels)
+        torch.nn.init.constant_(proxy.response.last.bias, 0.01)
+        fit_proxy(proxy, examples, 0)
+        clip, setting, half = index.unbind(1)
+        at = examples.values[clip, setting]
+        left = dry[clip, half] - filtered(dry[clip, half].float(), proxy.response.knots_db(at), levels=levels)
+        torch.testing.assert_close(proxy.change.mean, left.mean(0), atol=1e-3, rtol=0)

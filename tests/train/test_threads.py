@@ -13,7 +13,7 @@ from blackbox_afx.train.budget import Clock
 from blackbox_afx.train.loop import Stage, run_stage
 from blackbox_afx.train.replan import CALIBRATED, CONTROLLER, PLAN, replan
 from blackbox_afx.train.run_folder import RunFolder
-from blackbox_afx.train.threads import LOOKED_AT, ThreadGuard, fastest_threads
+from blackbox_afx.train.threads import AGAIN, LOOKED_AT, ThreadGuard, fastest_threads
 from tests.train.runs import PLAN as PLANNED
 from tests.train.test_replan import run  # noqa: F401
 
@@ -39,18 +39,39 @@ def test_the_faster_number_is_chosen_and_set(one, two, best):
     assert torch.get_num_threads() == best
 
 
-@pytest.mark.parametrize(("one", "two", "ends_with"), [(0.1, 0.5, 1), (0.1, 0.06, 2)])
-def test_a_late_stage_keeps_what_is_faster(one, two, ends_with):
+def late(guard: ThreadGuard, steps: int, one: float, two: float) -> None:
+    for _ in range(steps):
+        guard.took(seconds_of(one, two), late=True)
+
+
+@pytest.mark.parametrize(("one", "two", "ends_with"), [(0.1, 0.5, 1), (0.1, 0.06, 2), (0.1, 0.105, 2)])
+def test_a_late_stage_keeps_what_is_clearly_faster_until_it_ends(one, two, ends_with):
     torch.set_num_threads(2)
-    guard = ThreadGuard()
+    guard = ThreadGuard(torch.device("cpu"))
     for _ in range(LOOKED_AT):
         guard.took(seconds_of(one, two), late=False)
     assert torch.get_num_threads() == 2
     guard.took(seconds_of(one, two), late=True)
     assert torch.get_num_threads() == 1
-    for _ in range(3 * LOOKED_AT):
-        guard.took(seconds_of(one, two), late=True)
+    late(guard, 2 * LOOKED_AT, one, two)
     assert torch.get_num_threads() == ends_with
+    guard.close()
+    assert torch.get_num_threads() == 2
+
+
+def test_threads_that_wait_later_are_noticed_after_a_trial_that_failed():
+    torch.set_num_threads(2)
+    guard = ThreadGuard(torch.device("cpu"))
+    late(guard, 3 * LOOKED_AT, one=0.1, two=0.06)
+    assert torch.get_num_threads() == 2
+    late(guard, AGAIN + 3 * LOOKED_AT, one=0.1, two=0.5)
+    assert torch.get_num_threads() == 1
+
+
+def test_what_trains_on_a_gpu_is_left_alone():
+    torch.set_num_threads(2)
+    late(ThreadGuard(torch.device("cuda")), 3 * LOOKED_AT, one=0.1, two=0.5)
+    assert torch.get_num_threads() == 2
 
 
 def stalling(network: nn.Module, alone_s: float, together_s: float):
@@ -70,6 +91,7 @@ def test_a_stage_whose_threads_stall_is_not_cut(tmp_path):
     done = run_stage(stage, network, loss, seed=0, folder=folder, clock=clock)
     assert done == STEPS
     assert clock.cut == []
+    assert torch.get_num_threads() == 2
 
 
 def test_the_controller_is_planned_with_the_threads_that_are_fastest_by_then(run):  # noqa: F811
@@ -77,8 +99,9 @@ def test_the_controller_is_planned_with_the_threads_that_are_fastest_by_then(run
     made = replan(
         run, msgspec.structs.replace(PLANNED, threads=2), 10**6, lambda network: slow(network, 0.01, 0.1), reserve_s=0.0
     )
-    assert made.threads == torch.get_num_threads() == 1
-    assert run.folder.read_json(PLAN)["threads"] == 1
+    # The proxy was trained with those that were planned before, and is again by the same plan.
+    assert (made.threads, made.warm_threads, torch.get_num_threads()) == (2, 1, 1)
+    assert run.folder.read_json(PLAN)["warm_threads"] == 1
     # At 10 ms a step; two threads would have had room for a tenth.
     assert made.warm_steps > 30 / 0.1
 
