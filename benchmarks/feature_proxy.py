@@ -106,7 +106,7 @@ def main() -> None:
             torch.from_numpy(np.stack([statistics(getattr(pair, side), rate) for pair in pairs]))
             for side in ("source", "target")
         )
-        positions = torch.from_numpy(np.stack([pair.positions for pair in pairs])).float()
+        positions = torch.from_numpy(np.stack([pair.positions for pair in pairs if pair.positions is not None])).float()
         print(f"{run.spec.label}: {len(examples.index)} examples, {plan.responses} responses, {plan.proxy_steps} steps")
         for name, (levels, heard) in VARIANTS.items():
             torch.manual_seed(options.seed)
