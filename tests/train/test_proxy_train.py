@@ -178,6 +178,6 @@ def test_recipes(tmp_path):
 
 
 def test_a_budget_too_short_for_a_step_says_so(tmp_path, demo_audio, monkeypatch):
-    monkeypatch.setattr(proxy_train.ProxyRun, "_step_s", lambda self, batch, threads: 1000.0)
+    monkeypatch.setattr(proxy_train.ProxyRun, "_step_s", lambda self, batch: 1000.0)
     with pytest.raises(UsageError, match="more --minutes"):
         train(tmp_path / "p", demo_audio, recipe=SMALL, minutes=5)
