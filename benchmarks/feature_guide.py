@@ -100,11 +100,7 @@ def main() -> None:
             recipe=recipe,
             seed=options.seed,
             jobs=options.jobs,
-            resume=False,
-            force=True,
-            report=lambda stage, share, words: None,
             warn=print,
-            spent_s=0.0,
         )
         with run.farm:
             book, held_out, _ = run.material.books(options.audio, options.where)

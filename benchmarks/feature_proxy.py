@@ -23,7 +23,6 @@ import torch
 from blackbox_afx.benchmark.pairs import PairMaker
 from blackbox_afx.features.statistics import statistics
 from blackbox_afx.losses.sound import SoundDistance
-from blackbox_afx.networks.residual import fast_matrices
 from blackbox_afx.plugins.resolve import resolve_plugin
 from blackbox_afx.proxies.feature_proxy import HEARD_SHARE, FeatureProxy
 from blackbox_afx.train.judge import Judge
@@ -32,7 +31,7 @@ from blackbox_afx.train.loop import Stage, run_stage
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.stages import PROXY_AVERAGE, response_stage
-from blackbox_afx.train.warm_start import Examples, fit_proxy
+from blackbox_afx.train.warm_start import Examples, fit_proxy, proxy_loss
 
 VARIANTS = {
     "as it is": (True, HEARD_SHARE),
@@ -45,17 +44,7 @@ PARTS = ("stft", "mel", "rms", "loudness", "centroid")
 
 def train(run: Run, examples: Examples, proxy: FeatureProxy, folder: Path, steps: int, heard: float) -> None:
     """Train a proxy that was told the response, in place."""
-
-    def loss(step: int) -> torch.Tensor:
-        clip, setting, half = examples.batch(run.seed, "proxy", step, run.recipe.batch)
-        with fast_matrices():
-            return proxy.error(
-                examples.dry[clip, half].float(),
-                examples.values[clip, setting],
-                examples.wet[clip, setting, half].float(),
-                heard,
-            )
-
+    loss = proxy_loss(proxy, examples, run.seed, run.recipe.batch, heard)
     stage = Stage(name="proxy", steps=steps, learning_rate=run.recipe.proxy_rate, average=PROXY_AVERAGE)
     run_stage(stage, proxy, loss, seed=run.seed, folder=RunFolder(folder), clock=run.clock)
 
@@ -83,11 +72,7 @@ def main() -> None:
             recipe=Recipe(held_out=4),
             seed=options.seed,
             jobs=options.jobs,
-            resume=False,
-            force=True,
-            report=lambda stage, share, words: None,
             warn=print,
-            spent_s=0.0,
         )
         with run.farm:
             book, held_out, _ = run.material.books(options.audio, options.where)

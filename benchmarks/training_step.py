@@ -70,13 +70,7 @@ def main() -> None:
             where=options.where,
             minutes=60,
             recipe=recipe,
-            seed=0,
-            jobs=None,
-            resume=False,
-            force=True,
-            report=lambda stage, share, words: None,
             warn=print,
-            spent_s=0.0,
         )
         with run.farm:
             book, _, _ = run.material.books(options.audio, options.where)

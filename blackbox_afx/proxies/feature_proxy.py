@@ -53,20 +53,19 @@ def filtered(statistics: Tensor, response_db: Tensor, *, levels: bool = True) ->
     it was than from an estimate out of mean bands. Levels of silence stay where decibels stop; bands that hold nothing
     are moved as all others, which is easier to learn from.
     """
-    parts = [
-        statistics[:, place] + response_db.repeat(1, (place.stop - place.start) // BANDS)
+    parts = {
+        name: statistics[:, place] + response_db.repeat(1, (place.stop - place.start) // BANDS)
         if name in IN_BANDS
         else statistics[:, place]
         for name, place in LAYOUT.items()
-    ]
+    }
     if levels:
-        at = {name: k for k, name in enumerate(LAYOUT)}
         level, loudness = (change[:, None] for change in level_changes(statistics, response_db))
-        parts[at["levels"]] = _raised(parts[at["levels"]], level, FLOOR_DB)
-        scalars = parts[at["scalars"]]
+        parts["levels"] = _raised(parts["levels"], level, FLOOR_DB)
+        scalars = parts["scalars"]
         peak_and_rms, heard = _raised(scalars[:, :2], level, FLOOR_DB), _raised(scalars[:, 2:3], loudness, SILENCE_LUFS)
-        parts[at["scalars"]] = torch.cat([peak_and_rms, heard, scalars[:, 3:]], dim=1)
-    return torch.cat(parts, dim=1)
+        parts["scalars"] = torch.cat([peak_and_rms, heard, scalars[:, 3:]], dim=1)
+    return torch.cat(list(parts.values()), dim=1)
 
 
 def _raised(level: Tensor, change: Tensor, floor: float) -> Tensor:

@@ -22,7 +22,7 @@ from blackbox_afx.networks.controller import ResidualController
 from blackbox_afx.networks.residual import fast_matrices
 from blackbox_afx.networks.search import SearchController
 from blackbox_afx.networks.style import StyleNetwork
-from blackbox_afx.proxies.feature_proxy import FeatureProxy, filtered
+from blackbox_afx.proxies.feature_proxy import HEARD_SHARE, FeatureProxy, filtered
 from blackbox_afx.train.loop import step_seed
 
 FIT_EXAMPLES = 20000
@@ -153,8 +153,10 @@ def fit_proxy(proxy: FeatureProxy, examples: Examples, seed: int) -> bool:
     return kept
 
 
-def proxy_loss(proxy: FeatureProxy, examples: Examples, seed: int, batch: int) -> Callable[[int], Tensor]:
-    """Make the loss of the proxy's steps."""
+def proxy_loss(
+    proxy: FeatureProxy, examples: Examples, seed: int, batch: int, heard: float = HEARD_SHARE
+) -> Callable[[int], Tensor]:
+    """Make the loss of the proxy's steps; `heard` as in `FeatureProxy.error`."""
 
     def loss(step: int) -> Tensor:
         clip, setting, half = examples.batch(seed, "proxy", step, batch)
@@ -163,6 +165,7 @@ def proxy_loss(proxy: FeatureProxy, examples: Examples, seed: int, batch: int) -
                 examples.dry[clip, half].float(),
                 examples.values[clip, setting],
                 examples.wet[clip, setting, half].float(),
+                heard,
             )
 
     return loss

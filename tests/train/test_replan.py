@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from types import SimpleNamespace
 
@@ -20,12 +21,9 @@ STEP_S = 0.02
 
 
 @pytest.fixture(autouse=True)
-def one_core(monkeypatch):
-    """Leave only one number of threads to choose, and torch's as it was."""
-    before = torch.get_num_threads()
-    monkeypatch.setattr("blackbox_afx.train.threads.joblib.cpu_count", lambda: 1)
-    yield
-    torch.set_num_threads(before)
+def one_core(cores):
+    """Leave only one number of threads to choose."""
+    cores(1)
 
 
 @pytest.fixture
@@ -35,11 +33,11 @@ def run(tmp_path):
     return SimpleNamespace(folder=folder, network=network, recipe=Recipe(), clock=Clock(0.5))
 
 
-def slow(network):
+def slow(network, seconds=lambda: STEP_S):
     """A loss that takes a known time."""
 
     def loss(step: int) -> torch.Tensor:
-        time.sleep(STEP_S)
+        time.sleep(seconds())
         return sum(weight.square().sum() for weight in network.parameters())
 
     return loss
@@ -59,6 +57,19 @@ def test_steps_fill_the_time_left_and_are_planned_once(run):
     assert msgspec.convert(run.folder.read_json(PLAN), StepPlan) == made
     assert replan(run, made, 10**6, slow, reserve_s=25.0) == made
     assert all(torch.equal(old, new) for old, new in zip(before, run.network.parameters(), strict=True))
+
+
+def test_the_controller_is_planned_with_the_threads_that_are_fastest_by_then(run, cores):
+    cores(2)
+    run.folder.write_json(CALIBRATED, [CONTROLLER])
+    planned = msgspec.structs.replace(PLANNED, threads=2)
+    loss_of = functools.partial(slow, seconds=lambda: 0.01 if torch.get_num_threads() == 1 else 0.1)
+    made = replan(run, planned, 10**6, loss_of, reserve_s=0.0)
+    # The proxy was trained with those that were planned before, and is again by the same plan.
+    assert (made.threads, made.warm_threads, torch.get_num_threads()) == (2, 1, 1)
+    assert run.folder.read_json(PLAN)["warm_threads"] == 1
+    # At 10 ms a step; two threads would have had room for a tenth.
+    assert made.warm_steps > 30 / 0.1
 
 
 def test_an_audio_stage_keeps_its_share(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,48 +107,35 @@ def test_what_was_kept_is_never_dropped(tmp_path):
     assert (tmp_path / "c.afx.run").exists()
 
 
+def sitting(folder: Path, *, resume: bool) -> Run:
+    return Run(
+        [builtin_profile("Gain")],
+        folder,
+        out=folder / "c.afx",
+        minutes=1.0,
+        recipe=Recipe(method="regression"),
+        jobs=1,
+        resume=resume,
+    )
+
+
 def test_what_a_sitting_noted_is_there_in_the_next(tmp_path):
-    from blackbox_afx.plugins.builtins import builtin_profile
-    from blackbox_afx.train.learn import Run
-    from blackbox_afx.train.recipe import Recipe
-
-    def sitting(resume: bool) -> Run:
-        return Run(
-            [builtin_profile("Gain")],
-            tmp_path,
-            out=tmp_path / "c.afx",
-            where=None,
-            minutes=1.0,
-            recipe=Recipe(method="regression"),
-            seed=0,
-            jobs=1,
-            resume=resume,
-            force=False,
-            report=lambda stage, share, words: None,
-            warn=lambda text: None,
-            spent_s=0.0,
-        )
-
-    sitting(resume=False).note("proxies", {"mine": 0.9})
-    later = sitting(resume=True)
+    sitting(tmp_path, resume=False).note("proxies", {"mine": 0.9})
+    later = sitting(tmp_path, resume=True)
     assert later.noted["proxies"] == {"mine": 0.9}
     later.note("proxies", {})
     later.note("responses", {"error_db": 0.5})
     # Whether it began from the trunk every sitting sees for itself.
     expected = {"pretrained": True, "proxies": {"mine": 0.9}, "responses": {"error_db": 0.5}}
-    assert sitting(resume=True).noted == expected
+    assert sitting(tmp_path, resume=True).noted == expected
 
 
 def test_a_run_whose_feature_proxy_another_version_made_is_not_gone_on_with(tmp_path):
     """Its checkpoint would not fit; versions before wrote nothing of it."""
-    given = {"where": None, "minutes": 1.0, "recipe": Recipe(), "seed": 0, "jobs": 1, "spent_s": 0.0}
-    told = {"report": lambda stage, share, words: None, "warn": print}
-    out, chain = tmp_path / "c.safetensors", [builtin_profile("Gain")]
-    run = Run(chain, tmp_path, out=out, resume=False, force=False, **given, **told)
-    place = run.folder.path / "run.json"
+    place = sitting(tmp_path, resume=False).folder.path / "run.json"
     identity = json.loads(place.read_text())
-    Run(chain, tmp_path, out=out, resume=True, force=False, **given, **told)
+    sitting(tmp_path, resume=True)
     del identity["feature proxy"]
     place.write_text(json.dumps(identity))
     with pytest.raises(OutputError, match="begun with another feature proxy"):
-        Run(chain, tmp_path, out=out, resume=True, force=False, **given, **told)
+        sitting(tmp_path, resume=True)

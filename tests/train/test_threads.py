@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import time
 
-import msgspec
 import pytest
 import torch
 from torch import nn
 
 from blackbox_afx.train.budget import Clock
 from blackbox_afx.train.loop import Stage, run_stage
-from blackbox_afx.train.replan import CALIBRATED, CONTROLLER, PLAN, replan
 from blackbox_afx.train.run_folder import RunFolder
 from blackbox_afx.train.threads import AGAIN, LOOKED_AT, ThreadGuard, fastest_threads
-from tests.train.runs import PLAN as PLANNED
-from tests.train.test_replan import run  # noqa: F401
 
 STEPS = 60
 
 
 @pytest.fixture(autouse=True)
-def threads(monkeypatch):
-    """Let every machine have two cores; what a test sets is undone."""
-    before = torch.get_num_threads()
-    monkeypatch.setattr("blackbox_afx.train.threads.joblib.cpu_count", lambda: 2)
-    yield
-    torch.set_num_threads(before)
+def two_cores(cores):
+    """Leave one thread and two to choose between."""
+    cores(2)
 
 
 def seconds_of(one: float, two: float) -> float:
@@ -92,23 +85,3 @@ def test_a_stage_whose_threads_stall_is_not_cut(tmp_path):
     assert done == STEPS
     assert clock.cut == []
     assert torch.get_num_threads() == 2
-
-
-def test_the_controller_is_planned_with_the_threads_that_are_fastest_by_then(run):  # noqa: F811
-    run.folder.write_json(CALIBRATED, [CONTROLLER])
-    made = replan(
-        run, msgspec.structs.replace(PLANNED, threads=2), 10**6, lambda network: slow(network, 0.01, 0.1), reserve_s=0.0
-    )
-    # The proxy was trained with those that were planned before, and is again by the same plan.
-    assert (made.threads, made.warm_threads, torch.get_num_threads()) == (2, 1, 1)
-    assert run.folder.read_json(PLAN)["warm_threads"] == 1
-    # At 10 ms a step; two threads would have had room for a tenth.
-    assert made.warm_steps > 30 / 0.1
-
-
-def slow(network: nn.Module, alone_s: float, together_s: float):
-    def loss(step: int) -> torch.Tensor:
-        time.sleep(seconds_of(alone_s, together_s))
-        return sum(weight.square().sum() for weight in network.parameters())
-
-    return loss
