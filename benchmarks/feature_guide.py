@@ -7,8 +7,8 @@ Question: what do the feature proxy of the warm start, quiet impulses and a prob
 
 It learns a warm start as `afx learn` does in so many minutes. Then it compares derivatives with central differences of
 all controls, on pairs like those of the audio stage but from the split `val`, at the settings that the controller asks
-for; beside them what SPSA and orthogonal directions give. Calls are renders of the whole chain beyond the forward one,
-impulses by their samples.
+for; beside them what SPSA, orthogonal directions and central differences of other steps give. Calls are renders of the
+whole chain beyond the forward one, impulses by their samples.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ from blackbox_afx.train.linear_parts import LinearParts
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.stages import audio_loss, warm_start
 
+OTHER_STEPS = (0.4, 2.0)
+"""Of the steps of central differences: how well they agree with themselves is the most that can be asked of others."""
+
 
 def estimates(
     run: Run, case: Case, guide: ByFeatures, trusted: ByFeatures, proxy: FeatureProxy, steps: np.ndarray, seed: int
@@ -57,6 +60,10 @@ def estimates(
         began = time.perf_counter()
         gradient, calls = case.gradient(effect, estimator, steps, seed=seed)
         found[name] = gradient, calls, time.perf_counter() - began
+    for share in OTHER_STEPS:
+        began = time.perf_counter()
+        gradient, calls = case.gradient(effect, Differences(), share * steps)
+        found[f"central differences, steps {share:g} times as long"] = gradient, calls, time.perf_counter() - began
     began = time.perf_counter()
     alone = FeatureGuide(proxy, effect.sample_rate)(*asked)
     found["feature proxy"] = alone, 0.0, time.perf_counter() - began
@@ -66,7 +73,7 @@ def estimates(
     parts = guide.direction.parts
     impulses = parts.measure_calls(samples) if isinstance(parts, LinearParts) else 0.0
     found["and impulses"] = expected, impulses, spent
-    for wanted in (1.0, 4.0):
+    for wanted in (1.0, 2.0, 3.0):
         began = time.perf_counter()
         gradient, calls = case.gradient(effect, trusted.estimator(spec, wanted, samples), steps, expected, seed)
         found[f"and {wanted:.0f} probe{'s' * (wanted > 1)}"] = (

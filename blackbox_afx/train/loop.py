@@ -145,8 +145,13 @@ def run_stage(
         Steps done, over all sittings.
     """
     trainable = [weight for weight in network.parameters() if weight.requires_grad]
+    # Fused: one pass over all weights, which takes a third of the time where matrices are small.
     optimizer = torch.optim.AdamW(
-        _groups(network, stage.slow), lr=stage.learning_rate, betas=(0.9, stage.beta2), weight_decay=stage.weight_decay
+        _groups(network, stage.slow),
+        lr=stage.learning_rate,
+        betas=(0.9, stage.beta2),
+        weight_decay=stage.weight_decay,
+        fused=True,
     )
     averaged = copy.deepcopy(network).eval().requires_grad_(False)
     first = _restore(stage, network, averaged, optimizer, folder)
