@@ -6,8 +6,9 @@ forward and backward pass and the loss.
     python benchmarks/training_step.py --audio recordings/            # ZamEQ2 > ZamComp, or a built-in channel strip
     python benchmarks/training_step.py --audio recordings/ --plugins channel_strip --json step.json
 
-Renders are timed by the workers themselves (seconds at work, over the number of workers); the network and the loss are
-timed alone, on the same batch, with the plugin left out. Both come from the same run, step by step.
+Renders are timed by the workers themselves (seconds at work, over the number of workers); what workers compute beside
+them for the guide, timed on the same batch, is taken off. The network and the loss are timed alone, on the same batch,
+with the plugin left out. All come from the same run, step by step.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
 import torch
 
 from blackbox_afx.errors import PluginError
+from blackbox_afx.plugins.farm import Farm
 from blackbox_afx.plugins.resolve import resolve_plugin
+from blackbox_afx.proxies.feature_guide import FeatureGuide
 from blackbox_afx.proxies.feature_proxy import FeatureProxy
 from blackbox_afx.train.feature_guide import trial_guide
 from blackbox_afx.train.learn import Run
+from blackbox_afx.train.linear_parts import LinearParts
 from blackbox_afx.train.recipe import Recipe
 from blackbox_afx.train.stages import audio_loss
 
@@ -37,6 +42,28 @@ def profiles(names: list[str]):
     except PluginError as error:
         print(f"{error}; measuring channel_strip instead")
         return [resolve_plugin("channel_strip")]
+
+
+class Recording(FeatureGuide):
+    """Remembers what it was asked last."""
+
+    asked: tuple = ()
+
+    def __call__(self, *asked):
+        """Give what the guide gives."""
+        self.asked = asked
+        return super().__call__(*asked)
+
+    def reading_seconds(self, farm: Farm) -> float:
+        """Time what workers read off the sound beside their renders of impulses, in seconds of one worker's work."""
+        parts, spent = self.parts, []
+        if not isinstance(parts, LinearParts) or not self.asked:
+            return 0.0
+        for ask in (lambda: parts.read(*self.asked), lambda: parts.measure(self.asked[1])):
+            began = farm.busy_s
+            ask()
+            spent.append(farm.busy_s - began)
+        return max(0.0, spent[0] - spent[1])
 
 
 def network_seconds(run: Run, loss, batch: dict[str, torch.Tensor]) -> float:
@@ -76,7 +103,11 @@ def main() -> None:
             book, _, _ = run.material.books(options.audio, options.where)
             # Untrained, the proxy takes as long.
             proxy = FeatureProxy(len(run.spec.space))
-            guide = trial_guide(run.effect, proxy) if run.method.guide == "features" else None
+            guide, recording = None, Recording(proxy, run.recipe.sample_rate)
+            if run.method.guide == "features":
+                guide = trial_guide(run.effect, proxy)
+                recording.parts = guide.direction.parts
+                guide = msgspec.structs.replace(guide, direction=recording)
             loss = audio_loss(run, book, guide)
             for step in range(options.steps + 2):
                 at_work = run.farm.busy_s
@@ -85,7 +116,8 @@ def main() -> None:
                 if value is not None:
                     value.backward()
                 whole = time.perf_counter() - began
-                renders = (run.farm.busy_s - at_work) / run.farm.n_jobs
+                busy = run.farm.busy_s - at_work
+                renders = (busy - recording.reading_seconds(run.farm)) / run.farm.n_jobs
                 run.network.zero_grad(set_to_none=True)
                 network = network_seconds(run, loss, loss.pairs(step))
                 # The first steps load plugins and warm caches.

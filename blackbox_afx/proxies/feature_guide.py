@@ -9,16 +9,27 @@ trained already. What controls do to filters need not be believed: quiet impulse
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from blackbox_afx.features.band_gradient import band_gradient
-from blackbox_afx.features.filters import linear_part
-from blackbox_afx.features.statistics import DIMENSION, LAYOUT, statistics
+from blackbox_afx.features.reading import Reading, read
 from blackbox_afx.proxies.feature_proxy import FeatureProxy, filtered
-from blackbox_afx.proxies.tangent import Measure
+
+
+class Reader(Protocol):
+    """What the guide asks of the chain; `blackbox_afx.train.linear_parts.LinearParts` is one."""
+
+    def read(
+        self,
+        audio: Sequence[np.ndarray],
+        positions: np.ndarray,
+        cotangents: np.ndarray,
+        output: Sequence[np.ndarray],
+    ) -> list[Reading]:
+        """Read all examples, with what impulses tell at their settings; arguments as `FeatureGuide.__call__`."""
+        ...
 
 
 class FeatureGuide:
@@ -30,12 +41,12 @@ class FeatureGuide:
         Trained; it is not changed.
     sample_rate : int
         Hertz.
-    parts : Measure, optional
-        Measures the chain's linear parts at the very settings. What filters do to the sound then comes from there, and
-        from the proxy only what it learned beside their response.
+    parts : Reader, optional
+        Measures the chain's linear parts at the very settings, and reads the examples while it is about it. What
+        filters do to the sound then comes from there, and from the proxy only what it learned beside their response.
     """
 
-    def __init__(self, proxy: FeatureProxy, sample_rate: int, parts: Measure | None = None) -> None:
+    def __init__(self, proxy: FeatureProxy, sample_rate: int, parts: Reader | None = None) -> None:
         self.proxy, self.sample_rate, self.parts = proxy, sample_rate, parts
 
     def __call__(
@@ -46,16 +57,16 @@ class FeatureGuide:
         output: Sequence[np.ndarray],
     ) -> np.ndarray:
         """Give dL/dp float64 [batch, P]; arguments as `BlackBoxEffect.estimate`."""
-        heard = np.stack([statistics(_sounding(sound), self.sample_rate) for sound in audio])
-        asked = np.zeros((len(heard), DIMENSION), np.float32)
-        for row, wet, cotangent in zip(asked, output, cotangents, strict=True):
-            row[LAYOUT["quantiles"]] = band_gradient(wet, cotangent, self.sample_rate).ravel()
-        measured: list[Any] = [None] * len(heard) if self.parts is None else self.parts.measure(positions)
-        known = np.array([found is not None for found in measured])
-        gradient = self._learned(heard, positions, asked, known)
-        for k, found in enumerate(measured):
-            if found is not None:
-                gradient[k] += linear_part(found.here, found.change, output[k], cotangents[k])
+        if self.parts is None:
+            examples = zip(audio, output, cotangents, strict=True)
+            found = [read(*example, self.sample_rate) for example in examples]
+        else:
+            found = self.parts.read(audio, positions, cotangents, output)
+        heard, asked = (np.stack([getattr(row, name) for row in found]) for name in ("heard", "asked"))
+        gradient = self._learned(heard, positions, asked, np.array([row.linear is not None for row in found]))
+        for k, row in enumerate(found):
+            if row.linear is not None:
+                gradient[k] += row.linear
         return gradient
 
     def _learned(self, heard: np.ndarray, positions: np.ndarray, asked: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -71,10 +82,3 @@ class FeatureGuide:
                 expected = expected - torch.from_numpy(known).to(device)[:, None] * filters
             (gradient,) = torch.autograd.grad(expected, at, torch.from_numpy(asked).to(device))
         return gradient.double().cpu().numpy()
-
-
-def _sounding(audio: np.ndarray) -> np.ndarray:
-    """Mix audio [channels, samples] down, without the zeros that a short clip was padded with."""
-    mono = audio.mean(0)
-    last = np.flatnonzero(mono)
-    return mono[: last[-1] + 1] if len(last) else mono

@@ -1,4 +1,7 @@
-"""A chain whose linear parts are known: it measures impulses, and answers probes without rendering those parts."""
+"""A chain whose linear parts are known: it measures impulses, reads examples by them, and answers probes without them.
+
+Guides ask it; what takes long is done by the farm's workers.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from blackbox_afx.features.reading import Reading, read
 from blackbox_afx.grads.posterior import suffix_costs
 from blackbox_afx.plugins.jobs import CallJob
 from blackbox_afx.train.effect import FarmEffect
@@ -19,10 +23,14 @@ from blackbox_afx.train.impulses import (
     probe_calls,
     probe_linear,
 )
+from blackbox_afx.train.read_example import read_example
+
+READ_S = 0.015
+"""Seconds that reading an example of a few seconds takes; a guess, by which jobs are shared out."""
 
 
 class LinearParts:
-    """Measure impulses and answer probes on a farm, for `blackbox_afx.proxies.tangent.TangentGuide`.
+    """Measure impulses, read examples and answer probes on a farm, for tangent and feature guides.
 
     Parameters
     ----------
@@ -49,6 +57,33 @@ class LinearParts:
             None if result.failure else Impulses(here=result.value.here[places], change=result.value.change)
             for result in self.effect.farm.run(jobs)
         ]
+
+    def read(
+        self,
+        audio: Sequence[np.ndarray],
+        positions: np.ndarray,
+        cotangents: np.ndarray,
+        output: Sequence[np.ndarray],
+    ) -> list[Reading]:
+        """Read examples and measure impulses at their settings, one job an example.
+
+        Where a worker could not, the example is read here, and nothing is known of impulses.
+
+        Parameters
+        ----------
+        audio, output : sequence of float32 [channels, samples]
+        positions : float64 [batch, P]
+        cotangents : float [batch, channels, samples]
+        """
+        spec, rate = self.effect.spec, self.effect.sample_rate
+        cost = impulse_calls(spec, self.steps, TAPS) * spec.cost_s(TAPS / rate) + READ_S
+        rows = list(zip(audio, output, cotangents, strict=True))
+        jobs = [
+            CallJob(function=read_example, args=(spec, at, self.steps, rate, *row), spec=spec, cost=cost, finite=False)
+            for at, row in zip(positions, rows, strict=True)
+        ]
+        results = self.effect.farm.run(jobs)
+        return [read(*row, rate) if found.failure else found.value for row, found in zip(rows, results, strict=True)]
 
     def respond(
         self,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pedalboard
 import pytest
 import torch
 from torch import Tensor, nn
 
+from blackbox_afx.features.filters import linear_part
+from blackbox_afx.features.reading import Reading, read
 from blackbox_afx.features.statistics import BANDS, band_centres
 from blackbox_afx.losses import StyleLoss
 from blackbox_afx.proxies.feature_guide import FeatureGuide
@@ -78,13 +81,14 @@ def test_silence_gives_no_derivative():
 
 
 class OneRow:
-    """Measures impulses for the second row only: a flat response, that the first control raises by 1 neper a unit."""
+    """Knows impulses of the second row only: a flat response, that the first control raises by 1 neper a unit."""
 
-    def measure(self, positions: np.ndarray) -> list[SimpleNamespace | None]:
+    def read(self, audio, positions, cotangents, output) -> list[Reading]:
         here = np.zeros((2, 1024))
         here[:, 256] = 1.0
-        change = here * np.array([[1.0], [0.0]])
-        return [None, SimpleNamespace(here=here, change=change)]
+        linear = linear_part(here, here * np.array([[1.0], [0.0]]), output[1], cotangents[1])
+        first, second = (read(*row, RATE) for row in zip(audio, output, cotangents, strict=True))
+        return [first, msgspec.structs.replace(second, linear=linear)]
 
 
 class KnowsNothing(nn.Module):

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from blackbox_afx.data import find_audio, load_clips
+from blackbox_afx.features.filters import linear_part
+from blackbox_afx.features.reading import read
 from blackbox_afx.features.statistics import BANDS
 from blackbox_afx.grads import Differences, make_estimator
 from blackbox_afx.grads.bridge import BlackBoxEffect
@@ -175,6 +177,31 @@ def test_with_impulses_the_guide_knows_equalisers_exactly(stage):
     truth, _ = case.gradient(effect, Differences(), steps)
     assert np.median(cosines(found, truth)) > 0.99
     assert np.median(np.linalg.norm(found, axis=1) / np.linalg.norm(truth, axis=1)) == pytest.approx(1.0, abs=0.05)
+
+
+def test_an_example_without_impulses_is_read_all_the_same(stage):
+    """Workers read what this process would; where one fails, the example is read here and filters stay unknown."""
+    spec, farm, book = stage
+    effect = FarmEffect(farm, spec, 24000)
+    parts = LinearParts(effect, np.full(len(spec.space), 5e-3), np.zeros(len(spec.space), bool))
+    case = Case.draw(effect, book, 2, 32768, np.random.default_rng(6))
+    asked = case.inputs, case.positions, case.cotangents, case.outputs
+    there = parts.read(*asked)
+    impulses = parts.measure(case.positions)
+    broken = np.where([[True], [False]], np.nan, case.positions)
+    half = parts.read(asked[0], broken, *asked[2:])
+    for k, row in enumerate(there):
+        here = read(case.inputs[k], case.outputs[k], case.cotangents[k], 24000)
+        np.testing.assert_array_equal(row.heard, here.heard)
+        np.testing.assert_array_equal(row.asked, here.asked)
+        np.testing.assert_array_equal(half[k].asked, here.asked)
+        found = impulses[k]
+        assert found is not None
+        np.testing.assert_array_equal(
+            row.linear, linear_part(found.here, found.change, case.outputs[k], case.cotangents[k])
+        )
+    assert half[0].linear is None
+    np.testing.assert_array_equal(half[1].linear, there[1].linear)
 
 
 def test_what_is_known_of_the_guides_error_is_measured_kept_and_used(stage, tmp_path):
