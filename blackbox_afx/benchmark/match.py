@@ -78,7 +78,7 @@ def search_pairs(
             path = Path(folder, f"{pair.index}.npy")
             np.save(path, pair.source[None])
             target = style_of(statistics(pair.reference, sample_rate))
-            objective = Objective(spec.space, target, start, options.pull)
+            objective = Objective(spec.space, target, start, options.pull, spectrum=options.spectrum)
             audio = AudioRef(path=str(path))
             trials.append(make_trial(objective, options, spec, audio, sample_rate, seed=options.seed + pair.index))
         drive(trials, farm)

@@ -47,6 +47,7 @@ def run_realistic(
     each: int = 10,
     refine: int = 0,
     renders: int = 40,
+    spectrum: float = 1.0,
     seed: int = 42,
     segment: int | None = None,
     sample_rate: int | None = None,
@@ -76,6 +77,8 @@ def run_realistic(
         in rows of their own; 0 for none. Controllers that set no plugin have none.
     renders : int >= 2
         Renders a pair that the search on `chains` has.
+    spectrum : float, 0.1 to 100
+        How much the mean spectrum counts in that search; see `Refinement`.
     seed : int
         Deals recordings to styles, and draws settings and pairs.
     segment : int, optional
@@ -135,7 +138,7 @@ def run_realistic(
             if not setting:
                 warn("nothing is refined, as no controller sets a plugin")
             methods += [RefinedMethod(method, farm, options, name=f"{method.name} refined") for method in setting]
-        search = Refinement(renders=renders, seed=seed, pull=MATCH_PULL, reach=MATCH_REACH)
+        search = Refinement(renders=renders, seed=seed, pull=MATCH_PULL, reach=MATCH_REACH, spectrum=spectrum)
         for number, spec in enumerate(chains, 1):
             name = f"{spec.label} matched"
             name += f"-{number}" if name in {method.name for method in methods} else ""
@@ -154,6 +157,7 @@ def run_realistic(
         "each": each,
         "refine": refine,
         "renders": renders if chains else 0,
+        "spectrum": spectrum if chains else 1.0,
         "chains": {method.name: method.spec.label for method in methods if method.spec is not None},
         "seconds": round(time.perf_counter() - began, 1),
         **summarise_errors(errors, seed),

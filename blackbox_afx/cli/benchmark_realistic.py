@@ -41,6 +41,7 @@ def realistic(
     each: Whole = 10,
     refine: Whole = 0,
     renders: Whole = 40,
+    spectrum: float = 1.0,
     seed: Whole = 42,
     segment: Whole | None = None,
     sample_rate: Whole | None = None,
@@ -74,6 +75,8 @@ def realistic(
         Also score each controller's settings after so many renders of refining, as afx transfer --refine makes them.
     renders
         The most renders a pair of such a search.
+    spectrum
+        As of afx match, for chains.
     seed
         Decides styles, settings and pairs.
     segment
@@ -94,6 +97,8 @@ def realistic(
         raise UsageError(f"--each {each}; expected at least 1")
     if refine < 0 or refine == 1:
         raise UsageError(f"--refine {refine}; expected 0 for none, or 2 and more, for example 48")
+    if not 0.1 <= spectrum <= 100:
+        raise UsageError(f"--spectrum {spectrum:g}; expected 0.1 to 100, for example 3")
     if renders < 2:
         raise UsageError(f"--renders {renders}; expected 2 or more, for example 40")
     if not controller and not baseline and not chain:
@@ -129,6 +134,7 @@ def realistic(
             each=each,
             refine=refine,
             renders=renders,
+            spectrum=spectrum,
             seed=seed,
             segment=segment,
             sample_rate=sample_rate,

@@ -44,6 +44,7 @@ def match(
     seconds: float = 8.0,
     seed: Whole = 0,
     method: Literal["guided", "surrogate", "cma"] = "guided",
+    spectrum: float = 1.0,
     amount: float = 1.0,
     tail: Annotated[bool, Flag] = False,
     plot: Path | None = None,
@@ -81,6 +82,9 @@ def match(
     method
         guided begins where quiet impulses through the plugins lead, and predicts what they can't tell from the renders
         it heard; surrogate predicts alone; cma is CMA-ES, which needs ten times as many.
+    spectrum
+        How many times as much as usual the mean spectrum counts beside loudness, dynamics and all else: 3 for a chain
+        with many bands, whose average spectrum is to be the reference's.
     amount
         How much of the way from the plugins' defaults: 0 none, 1 all.
     tail
@@ -100,7 +104,7 @@ def match(
         raise UsageError(f"amount is {amount:g}; expected 0 (the plugins' defaults) to 1 (all of the style)")
     from blackbox_afx.transfer.refine import Refinement
 
-    refinement = Refinement(renders=renders, seconds=seconds, seed=seed, method=method)
+    refinement = Refinement(renders=renders, seconds=seconds, seed=seed, method=method, spectrum=spectrum)
     if plot is not None:
         from blackbox_afx.plot.before_after import check_plot
 

@@ -114,9 +114,20 @@ def style_of_gain() -> np.ndarray:
     return style_of(added)
 
 
-def style_weights() -> np.ndarray:
-    """Give what each number of a style counts, float64 [STYLE]; the sum is 1."""
-    return _analysis()[1]
+@functools.lru_cache(maxsize=8)
+def style_weights(spectrum: float = 1.0) -> np.ndarray:
+    """Give what each number of a style counts, float64 [STYLE]; the sum is 1.
+
+    Parameters
+    ----------
+    spectrum : float > 0
+        How many times as much as usual the mean power of bands counts beside the rest.
+    """
+    weights = _analysis()[1].copy()
+    weights[style_parts()["spectrum"]] *= spectrum
+    weights /= weights.sum()
+    weights.flags.writeable = False
+    return weights
 
 
 def style_parts() -> dict[str, slice]:
@@ -124,12 +135,14 @@ def style_parts() -> dict[str, slice]:
     return _analysis()[2]
 
 
-def style_distance(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def style_distance(estimate: np.ndarray, reference: np.ndarray, spectrum: float = 1.0) -> np.ndarray:
     """Measure how far styles are apart.
 
     Parameters
     ----------
     estimate, reference : float [..., STYLE]
+    spectrum : float > 0
+        As of `style_weights`.
 
     Returns
     -------
@@ -138,4 +151,4 @@ def style_distance(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
         absolute value beyond: 0 for the same style vector, about 0.4 for two stretches of one production.
     """
     gap = np.asarray(estimate, np.float64) - np.asarray(reference, np.float64)
-    return (np.sqrt(1.0 + gap * gap) - 1.0) @ style_weights()
+    return (np.sqrt(1.0 + gap * gap) - 1.0) @ style_weights(spectrum)

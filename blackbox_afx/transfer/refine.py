@@ -60,6 +60,8 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
         Towards the start.
     reach : float, 0 to 1
         How far from the start the first settings are spread, and how far a step goes that impulses lead.
+    spectrum : float, 0.1 to 100
+        How many times as much as usual the mean spectrum counts beside loudness, dynamics and all else.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "guided"
     pull: float = MATCH_PULL
     reach: float = MATCH_REACH
+    spectrum: float = 1.0
 
     def __post_init__(self) -> None:
         if not 2 <= self.renders <= 100_000:
@@ -86,6 +89,8 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"no method is called '{self.method}'; {nearest(self.method, list(METHODS))}")
         if not (0 <= self.pull < float("inf") and 0 < self.reach <= 1):
             raise UsageError(f"pull {self.pull:g} and reach {self.reach:g}; expected 0 or more, and more than 0 to 1")
+        if not 0.1 <= self.spectrum <= 100:
+            raise UsageError(f"spectrum {self.spectrum:g}; expected 0.1 to 100, for example 3")
 
 
 class Refined(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -386,7 +391,7 @@ def refine(
     """
     target = style_target(references, options.seconds)
     clip, channel = excerpt(source, options.seconds, trim_db)
-    objective = Objective(spec.space, target, start, options.pull)
+    objective = Objective(spec.space, target, start, options.pull, spectrum=options.spectrum)
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="afx-") as folder:
         np.save(Path(folder, "excerpt.npy"), clip)

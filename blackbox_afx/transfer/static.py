@@ -267,6 +267,7 @@ def _refinement_record(made: Refined | None, options: Refinement | None) -> dict
         "seed": options.seed,
         "excerpt_s": options.seconds,
         "pull": options.pull,
+        "spectrum": options.spectrum,
         "distance_before": made.before,
         "distance": made.after,
         "renders": made.renders,

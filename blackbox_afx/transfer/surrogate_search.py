@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blackbox_afx.features.style import style_weights
 from blackbox_afx.transfer.objective import Objective
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ class SurrogateSearch:
         """
         from scipy import optimize
 
-        objective, weights = self.objective, style_weights()
+        objective, weights = self.objective, self.objective.weights
         free = objective.space.continuous
 
         def value(point: np.ndarray) -> tuple[float, np.ndarray]:

@@ -73,6 +73,7 @@ BAD = {
     "renders": (["IN", "REF", PLUGIN, "--renders", "1"], 2, "1 renders; expected 2"),
     "seconds": (["IN", "REF", PLUGIN, "--seconds", "0"], 2, "expected 1 to 60 s"),
     "method": (["IN", "REF", PLUGIN, "--method", "magic"], 2, "magic"),
+    "spectrum": (["IN", "REF", PLUGIN, "--spectrum", "0"], 2, "spectrum 0; expected 0.1 to 100"),
     "amount": (["IN", "REF", PLUGIN, "--amount", "2"], 2, "amount is 2"),
     "controls": (["IN", "REF", PLUGIN, "--controls", "Loudness"], 2, "Loudness"),
     "plot": (["IN", "REF", PLUGIN, "--plot", "plot.gif"], 2, "can't draw a '.gif'"),

@@ -33,6 +33,18 @@ def test_parts_fill_the_vector_and_weights_are_as_stated():
     assert style_of(np.zeros((3, DIMENSION))).shape == (3, len(weights))
 
 
+def test_a_heavier_spectrum_leaves_the_rest_in_proportion():
+    usual, heavy, place = style_weights(), style_weights(3.0), style_parts()["spectrum"]
+    rest = np.delete(np.arange(len(usual)), place)
+    assert heavy.sum() == pytest.approx(1.0)
+    share = usual[place].sum()
+    assert heavy[place].sum() == pytest.approx(3 * share / (1 + 2 * share))
+    np.testing.assert_allclose(heavy[rest] / heavy[rest].sum(), usual[rest] / usual[rest].sum())
+    gap = np.zeros(len(usual))
+    gap[place] = 2.0
+    assert style_distance(gap, 0 * gap, 3.0) > style_distance(gap, 0 * gap)
+
+
 @pytest.mark.parametrize("gain_db", [4.0, -9.0])
 def test_a_gain_moves_tone_and_loudness_by_its_decibels_and_no_dynamics(gain_db):
     gap = style(noise(gain_db=gain_db)) - style(noise())

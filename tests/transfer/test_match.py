@@ -9,13 +9,14 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pedalboard
 import pytest
 import soundfile
 
 import blackbox_afx
 from blackbox_afx.errors import AudioError, OutputError, UsageError
 from blackbox_afx.features.statistics import statistics
-from blackbox_afx.features.style import style_distance, style_of
+from blackbox_afx.features.style import style_distance, style_of, style_parts
 from blackbox_afx.plugins.builtins import builtin_profile
 from blackbox_afx.plugins.chain import ChainSpec
 from blackbox_afx.transfer.match import PEAK_DBFS, match
@@ -66,6 +67,22 @@ def test_a_match_comes_near_and_says_how_near(tmp_path, files):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.controls.json", "out.session.json", "out.wav"]
     assert "to a peak of -12 dBFS" in made.trim_text
     assert f"-> {made.refined.after:.3f} after" in made.refined.text
+
+
+def test_a_heavier_spectrum_is_matched_more_nearly(tmp_path, files):
+    """A gain can't do what a shelf did: the more the mean spectrum counts beside loudness, the nearer that comes."""
+    take, _, _ = files
+    audio, rate = soundfile.read(take, dtype="float32")
+    dulled = pedalboard.Pedalboard([pedalboard.HighShelfFilter(800, -24, 0.7)])(audio[None], rate)
+    reference, gaps = write(tmp_path / "dulled.wav", dulled, rate), []
+    for spectrum in (0.1, 1.0, 10.0):
+        options = Refinement(renders=40, seconds=3.0, pull=0.0, spectrum=spectrum)
+        match(take, reference, PLUGINS[1:], out=tmp_path / f"{spectrum}.wav", refinement=options)
+        gap = (style(tmp_path / f"{spectrum}.wav") - style(reference))[style_parts()["spectrum"]]
+        gaps.append(np.mean(np.sqrt(1 + gap**2) - 1))
+        told = json.loads((tmp_path / f"{spectrum}.controls.json").read_text())["refinement"]
+        assert told["spectrum"] == spectrum
+    assert gaps[2] < 0.99 * gaps[1] < 0.99 * gaps[0]
 
 
 def test_amount_blends_towards_the_defaults(tmp_path, files):
@@ -150,6 +167,7 @@ def test_wrong_requests_are_one_line_and_leave_nothing(tmp_path, files):
         ({"seed": -1}, "seed -1"),
         ({"method": "magic"}, "guided"),
         ({"pull": -1.0}, "pull -1"),
+        ({"spectrum": 0.0}, "spectrum 0"),
         ({"reach": 0.0}, "reach 0"),
     ):
         with pytest.raises(UsageError, match=told):
