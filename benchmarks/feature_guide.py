@@ -44,6 +44,8 @@ from blackbox_afx.train.stages import audio_loss, warm_start
 
 OTHER_STEPS = (0.4, 2.0)
 """Of the steps of central differences: how well they agree with themselves is the most that can be asked of others."""
+ONE_SIDED_CLIP = 2.0
+"""Deviations; one-sided differences are nearest so."""
 
 
 def estimates(
@@ -73,12 +75,17 @@ def estimates(
     parts = guide.direction.parts
     impulses = parts.measure_calls(samples) if isinstance(parts, LinearParts) else 0.0
     found["and impulses"] = expected, impulses, spent
-    # The last one so many that all take half as many calls as there are controls.
-    half = float(np.floor(np.isfinite(steps).sum() / 2 - impulses))
-    for wanted in sorted({1.0, 2.0, 3.0, half}):
+    # As the audio stage takes it; at most four calls with the impulses; and half as many as there are controls.
+    stage = float(run.method.options["calls"])
+    for name, wanted, more in (
+        ("and probes, as the audio stage", stage, {}),
+        ("and one-sided probes, half as many", stage / 2, {"one_sided": True, "clip": ONE_SIDED_CLIP}),
+        ("and probes, 4 calls", 4.0 - impulses, {}),
+        ("and probes, half as many as controls", np.isfinite(steps).sum() / 2 - impulses, {}),
+    ):
         began = time.perf_counter()
-        gradient, calls = case.gradient(effect, trusted.estimator(spec, wanted, samples), steps, expected, seed)
-        found[f"and {wanted:.0f} probe{'s' * (wanted > 1)}"] = (
+        gradient, calls = case.gradient(effect, trusted.estimator(spec, wanted, samples, **more), steps, expected, seed)
+        found[name] = (
             gradient,
             calls + impulses,
             time.perf_counter() - began + spent,

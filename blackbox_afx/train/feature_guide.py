@@ -1,7 +1,7 @@
 """The warm start's feature proxy as the guide of the audio stage, and the estimator that goes with it.
 
-How far the guide is wrong, control by control, is measured at a few examples by full differences. One probe an
-example, along the direction that is least known, then corrects it.
+How far the guide is wrong, control by control, is measured at a few examples by full differences. A pair of probes an
+example, to either side along the direction that is least known, then corrects it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from blackbox_afx.train.run_folder import load_tensors, save_tensors
 
 STEP = 5e-3
 """Of probes and impulses: far enough that a plugin which takes frequencies in steps is heard to move."""
-CLIP = 2.0
-"""Deviations; see `blackbox_afx.grads.guided.Guided`. A choice."""
+CLIP = 4.0
+"""Deviations; see `blackbox_afx.grads.guided.Guided`. For losses that break within a step; a choice."""
 AT_ONCE, LEAST, MOST = 8, 16, 48
 """Examples that tell how far a guide is to be trusted: measured together, needed, and wanted."""
 
@@ -57,7 +57,9 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
     def estimator(self, spec: ChainSpec, calls: float, samples: int, **options: Any) -> Estimator:
         """Make the estimator that spends `calls` where this guide errs most; a gain at the chain's end is exact.
 
-        However many `samples` a render has, a probe is one of them.
+        However many `samples` a render has, a probe is one of them. Probes come in pairs, to either side: a filter that
+        is shifted turns phases, which a loss on quiet bins answers to in the second order, often by more than in the
+        first, and one-sided differences take that for a derivative.
         """
         gain, gain_slope = last_gain(spec)
         sizes = [len(profile.active) for profile in spec.profiles]
@@ -69,9 +71,7 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
             costs=as_tuple(suffix_costs(spec.shares, sizes)),
             gain=gain,
             gain_slope=gain_slope,
-            clip=CLIP,
-            **known,
-            **options,
+            **({"clip": CLIP, "one_sided": False} | known | options),
         )
 
     def save(self, path: Path) -> None:
@@ -95,7 +95,7 @@ def by_features(effect: FarmEffect, proxy: FeatureProxy) -> ByFeatures:
 
 
 def trial_guide(effect: FarmEffect, proxy: FeatureProxy) -> ByFeatures:
-    """Make a guide that costs what a trained one does: impulses, and a probe an example."""
+    """Make a guide that costs what a trained one does: impulses, and probes."""
     controls = len(effect.spec.space)
     direction = FeatureGuide(proxy, effect.sample_rate, impulses(effect))
     return ByFeatures(direction=direction, slope=np.ones(controls), covariance=np.eye(controls))

@@ -107,7 +107,7 @@ METHODS: dict[str, Method] = {
     "features": Method(
         about="warm start, then the loss gradient at the plugin's own audio, carried on by feature proxy and impulses",
         estimator="guided",
-        options={"calls": 1.0},
+        options={"calls": 2.0},
         guide="features",
     ),
 }
