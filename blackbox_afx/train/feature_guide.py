@@ -63,15 +63,15 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
         """
         gain, gain_slope = last_gain(spec)
         sizes = [len(profile.active) for profile in spec.profiles]
-        known: dict[str, Any] = {}
+        # Not trusted at all: taken as it is.
+        given: dict[str, Any] = {"clip": CLIP, "one_sided": False, "calls": 0.0}
         if self.slope is not None and self.covariance is not None:
-            known = {"slope": as_tuple(self.slope), "covariance": table(self.covariance)}
+            given |= {"calls": calls, "slope": as_tuple(self.slope), "covariance": table(self.covariance)}
         return Guided(
-            calls=calls if known else 0.0,
             costs=as_tuple(suffix_costs(spec.shares, sizes)),
             gain=gain,
             gain_slope=gain_slope,
-            **({"clip": CLIP, "one_sided": False} | known | options),
+            **(given | options),
         )
 
     def save(self, path: Path) -> None:

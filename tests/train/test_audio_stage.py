@@ -30,8 +30,8 @@ from blackbox_afx.train import stages
 from blackbox_afx.train.audio_stage import AudioLoss
 from blackbox_afx.train.clip_book import read_clip_book, write_clip_book
 from blackbox_afx.train.effect import FarmEffect
-from blackbox_afx.train.feature_guide import CLIP, ByFeatures, by_features, measure_trust
-from blackbox_afx.train.guide import Case, cosines
+from blackbox_afx.train.feature_guide import CLIP, ByFeatures, by_features, measure_trust, trial_guide
+from blackbox_afx.train.guide import Case, cosines, last_gain
 from blackbox_afx.train.judge import Judge
 from blackbox_afx.train.learn import learn
 from blackbox_afx.train.linear_parts import LinearParts
@@ -224,6 +224,22 @@ def test_what_is_known_of_the_guides_error_is_measured_kept_and_used(stage, tmp_
     assert (estimator.calls, estimator.clip) == (1.0, CLIP)
     plain.save(tmp_path / "none.safetensors")
     assert plain.load(tmp_path / "none.safetensors").slope is None
+
+
+def test_probes_hear_no_second_order(stage):
+    """A response that falls to both sides of where it is, steeper than it leans, is probed for how it leans."""
+    spec, farm, _ = stage
+    controls = len(spec.space)
+    trusted = trial_guide(FarmEffect(farm, spec, 24000), FeatureProxy(controls))
+    here, lean = np.full((1, controls), 0.5), np.linspace(-1.0, 2.0, controls)
+    estimator = trusted.estimator(spec, 2.0 * controls, SEGMENT)
+    points, state = estimator.ask(here, trusted.probe_steps(spec), 0 * here, np.random.default_rng(0), None)
+    away = points - here[:, None]
+    responses = away @ lean - 1e3 * np.square(away).sum(2)
+    found, _ = estimator.tell(points, responses, np.zeros(1), 0 * here, state)
+    live = np.isfinite(trusted.probe_steps(spec)) & (np.arange(controls) != last_gain(spec)[0])
+    assert live.sum() > 1
+    np.testing.assert_allclose(found[0, live], lean[live], rtol=0.02, atol=0.02)
 
 
 def test_a_guide_that_errs_less_is_trusted_more(stage):
