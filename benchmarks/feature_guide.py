@@ -1,6 +1,6 @@
 """How near the audio stage's derivative comes to that of a real chain, and for how many calls.
 
-Question: what do the feature proxy of the warm start, quiet impulses and a probe bring, one after the other?
+Question: what do the feature proxy of the warm start, quiet impulses and probes bring, one after the other?
 
     python benchmarks/feature_guide.py --audio recordings/ --where type=speech
     python benchmarks/feature_guide.py --audio recordings/ --plugins zam_eq2 builtin:Reverb --minutes 5 --json out.json

@@ -98,7 +98,9 @@ def realistic(
     if refine < 0 or refine == 1:
         raise UsageError(f"--refine {refine}; expected 0 for none, or 2 and more, for example 48")
     if not 0.1 <= spectrum <= 100:
-        raise UsageError(f"--spectrum {spectrum:g}; expected 0.1 to 100, for example 3")
+        raise UsageError(f"--spectrum {spectrum:g}; expected 0.1 to 100, for example 5")
+    if spectrum != 1.0 and not chain:
+        raise UsageError("--spectrum was given, but no chain to search; expected --chain PLUGINS beside it")
     if renders < 2:
         raise UsageError(f"--renders {renders}; expected 2 or more, for example 40")
     if not controller and not baseline and not chain:

@@ -83,7 +83,7 @@ def match(
         guided begins where quiet impulses through the plugins lead, and predicts what they can't tell from the renders
         it heard; surrogate predicts alone; cma is CMA-ES, which needs ten times as many.
     spectrum
-        How many times as much as usual the mean spectrum counts beside loudness, dynamics and all else: 3 for a chain
+        How many times as much as usual the mean spectrum counts beside loudness, dynamics and all else: 5 for a chain
         with many bands, whose average spectrum is to be the reference's.
     amount
         How much of the way from the plugins' defaults: 0 none, 1 all.

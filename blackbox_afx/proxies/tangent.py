@@ -87,8 +87,8 @@ class TangentProxy(nn.Module):
         return scaled + nn.functional.pad(own, (BASIS, 0))
 
 
-class Measure(Protocol):
-    """What a guide asks of the chain; `blackbox_afx.train.linear_parts.LinearParts` is one."""
+class Parts(Protocol):
+    """What a tangent guide asks of the chain; `blackbox_afx.train.linear_parts.LinearParts` is one."""
 
     def measure(self, positions: np.ndarray) -> list[Any]:
         """Measure impulses at positions [batch, P].
@@ -97,10 +97,6 @@ class Measure(Protocol):
         [P, taps], or None where it failed.
         """
         ...
-
-
-class Parts(Measure, Protocol):
-    """What a tangent guide asks of the chain beside that: probes that leave linear plugins unrendered."""
 
     def respond(
         self,

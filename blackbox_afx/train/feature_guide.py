@@ -57,8 +57,8 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
     def estimator(self, spec: ChainSpec, calls: float, samples: int, **options: Any) -> Estimator:
         """Make the estimator that spends `calls` where this guide errs most; a gain at the chain's end is exact.
 
-        However many `samples` a render has, a probe is one of them. Probes come in pairs, to either side: a filter that
-        is shifted turns phases, which a loss on quiet bins answers to in the second order, often by more than in the
+        A probe costs a call at the most, however many `samples` a render has. Probes come in pairs, to either side, so
+        that less than two calls may buy none: a filter that is shifted turns phases, which a loss on quiet bins answers to in the second order, often by more than in the
         first, and one-sided differences take that for a derivative.
         """
         gain, gain_slope = last_gain(spec)

@@ -145,7 +145,7 @@ def run_stage(
         Steps done, over all sittings.
     """
     trainable = [weight for weight in network.parameters() if weight.requires_grad]
-    # Fused: one pass over all weights, which takes a third of the time where matrices are small.
+    # Fused: one pass over all weights instead of several, which tells where matrices are small.
     optimizer = torch.optim.AdamW(
         _groups(network, stage.slow),
         lr=stage.learning_rate,

@@ -26,8 +26,6 @@ from blackbox_afx.proxies.feature_proxy import HEARD_SHARE, FeatureProxy, filter
 from blackbox_afx.train.loop import step_seed
 
 FIT_EXAMPLES = 20000
-HEARD_FROM = 300
-"""Steps over which what is heard comes to count in the proxy's error: at first all it hears is how wrong it is."""
 OWN = 256
 """Settings of the controller's own that are looked at."""
 EMBEDDED = 16
@@ -158,7 +156,7 @@ def fit_proxy(proxy: FeatureProxy, examples: Examples, seed: int) -> bool:
 def proxy_loss(
     proxy: FeatureProxy, examples: Examples, seed: int, batch: int, heard: float = HEARD_SHARE
 ) -> Callable[[int], Tensor]:
-    """Make the loss of the proxy's steps; `heard` as in `FeatureProxy.error`, reached after `HEARD_FROM` of them."""
+    """Make the loss of the proxy's steps; `heard` as in `FeatureProxy.error`."""
 
     def loss(step: int) -> Tensor:
         clip, setting, half = examples.batch(seed, "proxy", step, batch)
@@ -167,7 +165,7 @@ def proxy_loss(
                 examples.dry[clip, half].float(),
                 examples.values[clip, setting],
                 examples.wet[clip, setting, half].float(),
-                heard * min(1.0, step / HEARD_FROM),
+                heard,
             )
 
     return loss

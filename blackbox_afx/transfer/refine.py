@@ -90,7 +90,7 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
         if not (0 <= self.pull < float("inf") and 0 < self.reach <= 1):
             raise UsageError(f"pull {self.pull:g} and reach {self.reach:g}; expected 0 or more, and more than 0 to 1")
         if not 0.1 <= self.spectrum <= 100:
-            raise UsageError(f"spectrum {self.spectrum:g}; expected 0.1 to 100, for example 3")
+            raise UsageError(f"spectrum {self.spectrum:g}; expected 0.1 to 100, for example 5")
 
 
 class Refined(msgspec.Struct, frozen=True, kw_only=True, eq=False):

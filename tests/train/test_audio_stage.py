@@ -220,8 +220,11 @@ def test_what_is_known_of_the_guides_error_is_measured_kept_and_used(stage, tmp_
     made.save(tmp_path / "trust.safetensors")
     again = plain.load(tmp_path / "trust.safetensors")
     np.testing.assert_array_equal(again.covariance, made.covariance)
-    estimator = again.estimator(spec, 1.0, SEGMENT)
-    assert (estimator.calls, estimator.clip) == (1.0, CLIP)
+    estimator = again.estimator(spec, 2.0, SEGMENT)
+    assert (estimator.calls, estimator.clip, estimator.one_sided) == (2.0, CLIP, False)
+    middle = np.full((1, len(spec.space)), 0.5)
+    points, _ = estimator.ask(middle, again.probe_steps(spec), middle, np.random.default_rng(0), None)
+    assert points.shape[1] >= 2
     plain.save(tmp_path / "none.safetensors")
     assert plain.load(tmp_path / "none.safetensors").slope is None
 
