@@ -41,6 +41,11 @@ def read(audio: np.ndarray, output: np.ndarray, cotangent: np.ndarray, sample_ra
         dL/dy there.
     sample_rate : int
         Hertz.
+
+    Returns
+    -------
+    Reading
+        Without `linear`, which takes a plugin.
     """
     asked = np.zeros(DIMENSION, np.float32)
     asked[LAYOUT["quantiles"]] = band_gradient(output, cotangent, sample_rate).ravel()

@@ -62,7 +62,7 @@ class FeatureGuide:
             found = [read(*example, self.sample_rate) for example in examples]
         else:
             found = self.parts.read(audio, positions, cotangents, output)
-        heard, asked = (np.stack([getattr(row, name) for row in found]) for name in ("heard", "asked"))
+        heard, asked = np.stack([row.heard for row in found]), np.stack([row.asked for row in found])
         gradient = self._learned(heard, positions, asked, np.array([row.linear is not None for row in found]))
         for k, row in enumerate(found):
             if row.linear is not None:

@@ -58,8 +58,8 @@ class ByFeatures(msgspec.Struct, frozen=True, kw_only=True):
         """Make the estimator that spends `calls` where this guide errs most; a gain at the chain's end is exact.
 
         A probe costs a call at the most, however many `samples` a render has. Probes come in pairs, to either side, so
-        that less than two calls may buy none: a filter that is shifted turns phases, which a loss on quiet bins answers to in the second order, often by more than in the
-        first, and one-sided differences take that for a derivative.
+        that less than two calls may buy none: a filter that is shifted turns phases, which a loss on quiet bins answers
+        to in the second order, often by more than in the first, and one-sided differences take that for a derivative.
         """
         gain, gain_slope = last_gain(spec)
         sizes = [len(profile.active) for profile in spec.profiles]

@@ -74,6 +74,10 @@ class LinearParts:
         audio, output : sequence of float32 [channels, samples]
         positions : float64 [batch, P]
         cotangents : float [batch, channels, samples]
+
+        Returns
+        -------
+        list of Reading
         """
         spec, rate = self.effect.spec, self.effect.sample_rate
         cost = impulse_calls(spec, self.steps, TAPS) * spec.cost_s(TAPS / rate) + READ_S
