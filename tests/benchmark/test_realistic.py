@@ -162,6 +162,8 @@ def test_the_realistic_command(tmp_path, capsys, corpus):
         (["--baseline", "rb-dsp", "--each", "0"], "--each 0"),
         (["--baseline", "rb-dsp", "--refine", "1"], "--refine 1"),
         (["--chain", "builtin:Gain", "--renders", "1"], "--renders 1"),
+        (["--chain", "builtin:Gain", "--spectrum", "0"], "--spectrum 0"),
+        (["--baseline", "rb-dsp", "--spectrum", "5"], "no chain to search"),
         (["--chain", "builtin:Gian"], "did you mean 'Gain'"),
     ],
 )
