@@ -85,11 +85,7 @@ def estimates(
     ):
         began = time.perf_counter()
         gradient, calls = case.gradient(effect, trusted.estimator(spec, wanted, samples, **more), steps, expected, seed)
-        found[name] = (
-            gradient,
-            calls + impulses,
-            time.perf_counter() - began + spent,
-        )
+        found[name] = gradient, calls + impulses, time.perf_counter() - began + spent
     return found
 
 

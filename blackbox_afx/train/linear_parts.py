@@ -47,7 +47,7 @@ class LinearParts:
     def measure(self, positions: np.ndarray) -> list[Impulses | None]:
         """Measure impulses at positions [batch, P], ``here`` spread to one row a control; None where it failed."""
         spec, rate = self.effect.spec, self.effect.sample_rate
-        cost = impulse_calls(spec, self.steps, TAPS) * spec.cost_s(TAPS / rate)
+        cost = self._impulses_s()
         jobs = [
             CallJob(function=measure_impulses, args=(spec, row, self.steps, rate), spec=spec, cost=cost, finite=False)
             for row in positions
@@ -80,7 +80,7 @@ class LinearParts:
         list of Reading
         """
         spec, rate = self.effect.spec, self.effect.sample_rate
-        cost = impulse_calls(spec, self.steps, TAPS) * spec.cost_s(TAPS / rate) + READ_S
+        cost = self._impulses_s() + READ_S
         rows = list(zip(audio, output, cotangents, strict=True))
         jobs = [
             CallJob(function=read_example, args=(spec, at, self.steps, rate, *row), spec=spec, cost=cost, finite=False)
@@ -123,6 +123,11 @@ class LinearParts:
     def measure_calls(self, samples: int) -> float:
         """Count what impulses cost at a setting, in renders of the whole chain of so many samples."""
         return impulse_calls(self.effect.spec, self.steps, samples)
+
+    def _impulses_s(self) -> float:
+        """Estimate the seconds that impulses at one setting take."""
+        spec, rate = self.effect.spec, self.effect.sample_rate
+        return impulse_calls(spec, self.steps, TAPS) * spec.cost_s(TAPS / rate)
 
     @property
     def costs(self) -> np.ndarray:
